@@ -1,0 +1,36 @@
+# What is needed: Go 1.26. `make check` wants a C compiler besides, for the race
+# detector; the contracts are compiled with Node, but their output is committed.
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GO      := CGO_ENABLED=0 go
+
+.PHONY: build demo test check fuzz generate clean
+
+build:
+	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/concierge ./cmd/concierge
+
+demo: build
+	bin/concierge demo
+
+test:
+	$(GO) test ./...
+
+check:
+	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
+		if [ -n "$$unformatted" ]; then echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	CGO_ENABLED=1 go test -race ./...
+
+# Each decoder of outside bytes, for FUZZTIME.
+FUZZTIME ?= 20s
+fuzz:
+	@set -e; for target in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' payments/x402/*_test.go | cut -d' ' -f2); do \
+		go test ./payments/x402 -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME); done
+
+# The contracts and what is made of them. Needs Node and npm.
+generate:
+	go generate ./payments/devnet
+
+clean:
+	rm -rf bin

@@ -1,0 +1,21 @@
+package x402
+
+import "errors"
+
+// The ways in which an outside byte can be wrong. Decoders wrap exactly one of
+// these and name the member at fault.
+var (
+	ErrTooLarge  = errors.New("larger than allowed")
+	ErrBase64    = errors.New("not standard base64")
+	ErrJSON      = errors.New("not the JSON that was expected")
+	ErrTrailing  = errors.New("bytes after the end of the JSON")
+	ErrVersion   = errors.New("unknown x402 version")
+	ErrMissing   = errors.New("missing")
+	ErrScheme    = errors.New("unknown payment scheme")
+	ErrNetwork   = errors.New("unknown network name")
+	ErrNumber    = errors.New("not a plain decimal number")
+	ErrRange     = errors.New("number out of range")
+	ErrHex       = errors.New("not 0x-prefixed hex")
+	ErrHexLength = errors.New("wrong hex length")
+	ErrChecksum  = errors.New("address with a wrong EIP-55 checksum")
+)
