@@ -56,9 +56,9 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // handle carries out the calls in their order. The transactions among them
-// share a block, which is made before this returns.
+// share a block, which is made soon.
 func (g *gateway) handle(ctx context.Context, calls []json.RawMessage) (answers []response) {
-	var sent []common.Hash
+	sent := false
 	size := 0
 	for _, raw := range calls {
 		req, params, fail := decodeCall(raw)
@@ -70,9 +70,7 @@ func (g *gateway) handle(ctx context.Context, calls []json.RawMessage) (answers 
 		default:
 			answer.Result, answer.Error = g.call(ctx, req.Method, params)
 			size += len(answer.Result)
-			if req.Method == "eth_sendRawTransaction" && answer.Error == nil {
-				sent = append(sent, hashOf(answer.Result))
-			}
+			sent = sent || req.Method == "eth_sendRawTransaction" && answer.Error == nil
 		}
 		if req.ID != nil {
 			answers = append(answers, answer)
@@ -81,22 +79,12 @@ func (g *gateway) handle(ctx context.Context, calls []json.RawMessage) (answers 
 			answers = append(answers, answer)
 		}
 	}
-	if len(sent) > 0 {
-		// The transactions are in the pool, which is what their hashes say. If
-		// the caller leaves or no block can be made, they are mined later.
-		if err := g.producer.mine(ctx, sent...); err != nil && ctx.Err() == nil {
-			g.log.Error("transactions wait for a block", "err", err)
-		}
+	if sent {
+		// As with any node, the answer says that the transaction is in the pool,
+		// not that it is mined: who sends one after the other shares a block.
+		g.producer.join(true)
 	}
 	return answers
-}
-
-// hashOf reads the node's answer to eth_sendRawTransaction.
-func hashOf(result json.RawMessage) (h common.Hash) {
-	if err := json.Unmarshal(result, &h); err != nil {
-		return common.Hash{} // no transaction has it, so nobody waits for it
-	}
-	return h
 }
 
 // call has the node carry out one call.
@@ -109,14 +97,42 @@ func (g *gateway) call(ctx context.Context, method string, params []any) (json.R
 			return nil, translate(ctx, err)
 		}
 	}
-	var result json.RawMessage
-	if err := g.node.CallContext(ctx, &result, method, params...); err != nil {
+	result, err := g.ask(ctx, method, params)
+	if err == nil && method == "eth_getTransactionReceipt" && string(result) == "null" && g.mined(ctx, params) {
+		result, err = g.ask(ctx, method, params)
+	}
+	if err != nil {
 		return nil, translate(ctx, err)
 	}
+	return result, nil
+}
+
+func (g *gateway) ask(ctx context.Context, method string, params []any) (result json.RawMessage, err error) {
+	err = g.node.CallContext(ctx, &result, method, params...)
 	if len(result) == 0 {
 		result = null()
 	}
-	return result, nil
+	return result, err
+}
+
+// mined waits for the block of a transaction whose receipt is asked for, so that
+// nobody has to poll for it. It reports whether there may be one now.
+func (g *gateway) mined(ctx context.Context, params []any) bool {
+	if len(params) != 1 {
+		return false
+	}
+	raw, _ := params[0].(json.RawMessage)
+	var hash common.Hash
+	if err := json.Unmarshal(raw, &hash); err != nil {
+		return false // the node has said so already
+	}
+	if !g.producer.engine.pooled(hash) {
+		return false
+	}
+	if err := g.producer.mine(ctx, hash); err != nil && ctx.Err() == nil {
+		g.log.Error("transactions wait for a block", "err", err)
+	}
+	return true
 }
 
 // refuse says why a method is not to be had here, or nil. Everything that can
@@ -132,7 +148,7 @@ func refuse(method string) *rpcError {
 	case "subscribe", "unsubscribe":
 		return failf(codeNoMethod, "%s: there are no subscriptions here; poll eth_getLogs, or eth_newFilter and eth_getFilterChanges", method)
 	case "sendRawTransactionSync":
-		return failf(codeNoMethod, "%s: use eth_sendRawTransaction, it waits for the block too", method)
+		return failf(codeNoMethod, "%s: use eth_sendRawTransaction, and eth_getTransactionReceipt until there is one", method)
 	}
 	return nil
 }

@@ -131,7 +131,8 @@ func (e *engine) seal(unix uint64) (int, error) {
 }
 
 // settle waits for the pool, which sorts new transactions and follows the chain
-// in the background, to have done so.
+// in the background, to have done so. One caller at a time: of two at once
+// go-ethereum would answer one.
 func (e *engine) settle() error {
 	if err := e.eth.TxPool().Sync(); err != nil {
 		return fmt.Errorf("wait for the pool: %w", err)
@@ -150,6 +151,11 @@ func (e *engine) minable() int {
 // is not mined, and no earlier one of its account is missing.
 func (e *engine) waiting(hash common.Hash) bool {
 	return e.eth.TxPool().Status(hash) == txpool.TxStatusPending
+}
+
+// pooled tells whether the pool has this transaction at all.
+func (e *engine) pooled(hash common.Hash) bool {
+	return e.eth.TxPool().Status(hash) != txpool.TxStatusUnknown
 }
 
 // add puts transactions of our own into the pool.

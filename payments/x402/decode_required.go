@@ -47,6 +47,7 @@ func decodeRequired(raw []byte) (p PaymentRequired, err error) {
 		}
 		if !foreign {
 			p.Accepts = append(p.Accepts, r)
+			p.Raw = append(p.Raw, entry)
 		}
 	}
 	if len(p.Accepts) == 0 {

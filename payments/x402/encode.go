@@ -48,13 +48,17 @@ func (p Payment) MarshalJSON() ([]byte, error) {
 	if p.Accepted == nil {
 		return nil, fmt.Errorf("%w: accepted", ErrMissing)
 	}
+	var accepted any = p.Accepted
+	if p.AcceptedRaw != nil {
+		accepted = p.AcceptedRaw
+	}
 	return json.Marshal(struct {
 		X402Version int             `json:"x402Version"`
 		Payload     Payload         `json:"payload"`
 		Resource    *Resource       `json:"resource,omitempty"`
-		Accepted    *Requirements   `json:"accepted"`
+		Accepted    any             `json:"accepted"`
 		Extensions  json.RawMessage `json:"extensions,omitempty"`
-	}{p.Version, p.Payload, p.Resource, p.Accepted, p.Extensions})
+	}{p.Version, p.Payload, p.Resource, accepted, p.Extensions})
 }
 
 // UnmarshalJSON implements json.Unmarshaler with [DecodePayment].

@@ -90,8 +90,8 @@ func FuzzDecodeRequired(f *testing.F) {
 			return
 		}
 		again, err := x402.DecodeRequired(encoded)
-		if err != nil || !cmp.Equal(p, again) {
-			t.Errorf("%v\n%s", err, cmp.Diff(p, again))
+		if err != nil || !cmp.Equal(p, again, exceptRaw) {
+			t.Errorf("%v\n%s", err, cmp.Diff(p, again, exceptRaw))
 		}
 	})
 }

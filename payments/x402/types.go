@@ -43,6 +43,9 @@ type PaymentRequired struct {
 	Resource    Resource        `json:"resource"`
 	Accepts     []Requirements  `json:"accepts"`
 	Extensions  json.RawMessage `json:"extensions,omitempty"`
+	// Raw has the entries of Accepts as they were written, after decoding. A
+	// payment repeats its entry to the letter ([Payment.AcceptedRaw]).
+	Raw []json.RawMessage `json:"-"`
 }
 
 // PaymentRequiredV1 is the body of version 1's HTTP 402.
@@ -86,13 +89,16 @@ type Payload struct {
 // Payment is a payment of either version. Scheme and Network say what it pays
 // with; version 2 also repeats the requirement it accepted and the resource.
 type Payment struct {
-	Version    int
-	Scheme     string
-	Network    Network
-	Payload    Payload
-	Accepted   *Requirements   // version 2 only
-	Resource   *Resource       // version 2 only, and optional there
-	Extensions json.RawMessage // version 2 only, and optional there
+	Version  int
+	Scheme   string
+	Network  Network
+	Payload  Payload
+	Accepted *Requirements // version 2 only
+	// AcceptedRaw is written instead of Accepted, if it is set: there are servers
+	// that compare what a payer accepted with what they wrote, letter by letter.
+	AcceptedRaw json.RawMessage
+	Resource    *Resource       // version 2 only, and optional there
+	Extensions  json.RawMessage // version 2 only, and optional there
 }
 
 // VerifyResponse is a facilitator's answer to "would this payment settle?".
