@@ -1,0 +1,224 @@
+package payments_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/events-concierge/concierge/payments"
+	"github.com/events-concierge/concierge/payments/evm"
+	"github.com/events-concierge/concierge/payments/x402"
+)
+
+// step is a call that a Cashier makes.
+type step string
+
+const (
+	openLedger    step = "open the ledger"
+	claim         step = "claim"
+	find          step = "find a claim"
+	release       step = "release"
+	openClaims    step = "list open claims"
+	closeClaims   step = "close claims"
+	head          step = "head"
+	authorization step = "authorization"
+	await         step = "await"
+	verify        step = "verify"
+	settle        step = "settle"
+	hold          step = "hold"
+	lookUp        step = "look up"
+	confirm       step = "confirm"
+	fail          step = "fail"
+	abandon       step = "abandon"
+)
+
+// point is a moment of a call: before anything has been done, or when all has
+// been done and nobody has heard of it yet.
+type point struct {
+	step
+	after bool
+}
+
+func (p point) String() string {
+	if p.after {
+		return "after " + string(p.step)
+	}
+	return "before " + string(p.step)
+}
+
+// between stands between a Cashier and the real things, and lets a test hear of
+// every call and spoil it: an error of the hook takes the place of the answer.
+type between struct {
+	claims      payments.Claims
+	chain       payments.Chain
+	facilitator payments.Facilitator
+
+	mu   sync.Mutex
+	hook func(context.Context, point) error
+	// What a facilitator does instead; the real one is passed.
+	verifies func(context.Context, payments.Facilitator, x402.Payment, x402.Requirements) (x402.VerifyResponse, error)
+	settles  func(context.Context, payments.Facilitator, x402.Payment, x402.Requirements) (x402.SettleResponse, error)
+}
+
+func (b *between) set(hook func(context.Context, point) error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hook = hook
+}
+
+// on has f called at one point.
+func (b *between) on(at point, f func(context.Context) error) {
+	b.set(func(ctx context.Context, p point) error {
+		if p == at {
+			return f(ctx)
+		}
+		return nil
+	})
+}
+
+func (b *between) at(ctx context.Context, p point) error {
+	b.mu.Lock()
+	hook := b.hook
+	b.mu.Unlock()
+	if hook == nil {
+		return nil
+	}
+	return hook(ctx, p)
+}
+
+func through[T any](ctx context.Context, b *between, s step, call func() (T, error)) (T, error) {
+	var none T
+	if err := b.at(ctx, point{s, false}); err != nil {
+		return none, err
+	}
+	answer, err := call()
+	if lost := b.at(ctx, point{s, true}); lost != nil {
+		return none, lost
+	}
+	return answer, err
+}
+
+func only(ctx context.Context, b *between, s step, call func() error) error {
+	_, err := through(ctx, b, s, func() (struct{}, error) { return struct{}{}, call() })
+	return err
+}
+
+// claimed is the answer about a claim.
+type claimed struct {
+	payments.Claim
+	yes bool
+}
+
+type claimsBetween struct{ *between }
+
+func (b claimsBetween) Claim(ctx context.Context, c payments.Claim) (payments.Claim, bool, error) {
+	got, err := through(ctx, b.between, claim, func() (claimed, error) {
+		standing, won, err := b.claims.Claim(ctx, c)
+		return claimed{standing, won}, err
+	})
+	return got.Claim, got.yes, err
+}
+
+func (b claimsBetween) Find(ctx context.Context, k payments.ClaimKey) (payments.Claim, bool, error) {
+	got, err := through(ctx, b.between, find, func() (claimed, error) {
+		standing, found, err := b.claims.Find(ctx, k)
+		return claimed{standing, found}, err
+	})
+	return got.Claim, got.yes, err
+}
+
+func (b claimsBetween) Release(ctx context.Context, k payments.ClaimKey, id string) error {
+	return only(ctx, b.between, release, func() error { return b.claims.Release(ctx, k, id) })
+}
+
+func (b claimsBetween) Open(ctx context.Context) ([]payments.Claim, error) {
+	return through(ctx, b.between, openClaims, func() ([]payments.Claim, error) { return b.claims.Open(ctx) })
+}
+
+func (b claimsBetween) Close(ctx context.Context, ids []string) error {
+	return only(ctx, b.between, closeClaims, func() error { return b.claims.Close(ctx, ids) })
+}
+
+type chainBetween struct{ *between }
+
+func (b chainBetween) Head(ctx context.Context) (evm.Head, error) {
+	return through(ctx, b.between, head, func() (evm.Head, error) { return b.chain.Head(ctx) })
+}
+
+func (b chainBetween) Authorization(ctx context.Context, t evm.Transfer, since uint64) (evm.Outcome, error) {
+	return through(ctx, b.between, authorization, func() (evm.Outcome, error) { return b.chain.Authorization(ctx, t, since) })
+}
+
+func (b chainBetween) Await(ctx context.Context, tx common.Hash, t evm.Transfer, since uint64) (evm.Outcome, error) {
+	return through(ctx, b.between, await, func() (evm.Outcome, error) { return b.chain.Await(ctx, tx, t, since) })
+}
+
+type facilitatorBetween struct{ *between }
+
+func (b facilitatorBetween) Verify(ctx context.Context, p x402.Payment, r x402.Requirements) (x402.VerifyResponse, error) {
+	return through(ctx, b.between, verify, func() (x402.VerifyResponse, error) {
+		if b.verifies != nil {
+			return b.verifies(ctx, b.facilitator, p, r)
+		}
+		return b.facilitator.Verify(ctx, p, r)
+	})
+}
+
+func (b facilitatorBetween) Settle(ctx context.Context, p x402.Payment, r x402.Requirements) (x402.SettleResponse, error) {
+	return through(ctx, b.between, settle, func() (x402.SettleResponse, error) {
+		if b.settles != nil {
+			return b.settles(ctx, mining{b.facilitator}, p, r)
+		}
+		return mining{b.facilitator}.Settle(ctx, p, r)
+	})
+}
+
+// mining is a facilitator that answers when the block is there, so that tests
+// find the same chain each time.
+type mining struct{ payments.Facilitator }
+
+func (m mining) Settle(ctx context.Context, p x402.Payment, r x402.Requirements) (x402.SettleResponse, error) {
+	answer, err := m.Facilitator.Settle(ctx, p, r)
+	if tx, hash := x402.ParseBytes32(answer.Transaction); hash == nil {
+		testnet.mined(ctx, common.Hash(tx))
+	}
+	return answer, err
+}
+
+type ledgerBetween struct {
+	*between
+	payments.Ledger
+}
+
+func (l ledgerBetween) Hold(ctx context.Context, p payments.Payment, b payments.Booking) error {
+	return only(ctx, l.between, hold, func() error { return l.Ledger.Hold(ctx, p, b) })
+}
+
+func (l ledgerBetween) Payment(ctx context.Context, id string) (payments.Payment, error) {
+	return through(ctx, l.between, lookUp, func() (payments.Payment, error) { return l.Ledger.Payment(ctx, id) })
+}
+
+func (l ledgerBetween) Confirm(ctx context.Context, id string, tx x402.Bytes32) (payments.Payment, error) {
+	return through(ctx, l.between, confirm, func() (payments.Payment, error) { return l.Ledger.Confirm(ctx, id, tx) })
+}
+
+func (l ledgerBetween) Fail(ctx context.Context, id string, reason x402.Reason, final bool) (payments.Payment, error) {
+	return through(ctx, l.between, fail, func() (payments.Payment, error) { return l.Ledger.Fail(ctx, id, reason, final) })
+}
+
+func (l ledgerBetween) Abandon(ctx context.Context, id string) error {
+	return only(ctx, l.between, abandon, func() error { return l.Ledger.Abandon(ctx, id) })
+}
+
+// noStep is a hook that minds every call but some.
+func (b *between) noStep(tb testing.TB, but ...step) func(context.Context, point) error {
+	return func(_ context.Context, p point) error {
+		if !slices.Contains(but, p.step) {
+			tb.Errorf("unexpected: %s", p)
+		}
+		return nil
+	}
+}

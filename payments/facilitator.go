@@ -1,0 +1,140 @@
+package payments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/events-concierge/concierge/payments/evm"
+	"github.com/events-concierge/concierge/payments/x402"
+)
+
+// Facilitator verifies and submits payments, in x402's sense.
+type Facilitator interface {
+	// Verify says whether the payment would settle now. An error means that it
+	// could not be found out.
+	Verify(ctx context.Context, p x402.Payment, r x402.Requirements) (x402.VerifyResponse, error)
+	// Settle submits the payment. Success is worth a look at the chain,
+	// [x402.ReasonSettlementPending] means that the transaction is on its way,
+	// any other reason that it failed. An error leaves open whether money moves,
+	// unless it wraps [ErrNotSettled].
+	Settle(ctx context.Context, p x402.Payment, r x402.Requirements) (x402.SettleResponse, error)
+}
+
+// ErrNotSettled is wrapped by an error of Settle after which this facilitator
+// has certainly not let the authorization out of its hands.
+var ErrNotSettled = errors.New("not submitted")
+
+// transferGas is the gas limit of one transferWithAuthorization. It needs about
+// 68,000, 85,000 for a payee who has no balance yet; what is left is returned.
+const transferGas = 150_000
+
+// Local is a facilitator in this process: it asks a chain itself and pays for
+// the gas with an account of its own.
+type Local struct {
+	client *evm.Client
+	sender *evm.Sender
+	asset  x402.Address
+	now    func() time.Time
+	log    *slog.Logger
+}
+
+// NewLocal returns the facilitator that settles transfers of one asset through
+// client, with sender paying the gas.
+func NewLocal(client *evm.Client, sender *evm.Sender, asset x402.Address, now func() time.Time, log *slog.Logger) *Local {
+	return &Local{client: client, sender: sender, asset: asset, now: now, log: log}
+}
+
+// Verify implements [Facilitator]. The last word has a simulation of the very
+// transaction that would settle, against the newest block: it covers the
+// signature, the balance, the nonce and whatever else the token minds.
+func (l *Local) Verify(ctx context.Context, p x402.Payment, r x402.Requirements) (x402.VerifyResponse, error) {
+	a := p.Payload.Authorization
+	answer := x402.VerifyResponse{Payer: a.From.String()}
+	data, err := l.pack(p, r)
+	var refused *Refused
+	if errors.As(err, &refused) {
+		answer.InvalidReason = refused.Reason
+		return answer, nil
+	}
+	if err != nil {
+		return answer, err
+	}
+	err = l.client.Simulate(ctx, l.sender.Address(), r.Asset, data)
+	if errors.Is(err, evm.ErrReverted) {
+		answer.InvalidReason = revertReason(err)
+		return answer, nil
+	}
+	if err != nil {
+		return answer, fmt.Errorf("simulate the transfer: %w", err)
+	}
+	answer.IsValid = true
+	return answer, nil
+}
+
+// Settle implements [Facilitator]. It returns when the transaction is
+// submitted, and does not wait for a block.
+func (l *Local) Settle(ctx context.Context, p x402.Payment, r x402.Requirements) (x402.SettleResponse, error) {
+	a := p.Payload.Authorization
+	answer := x402.SettleResponse{Payer: a.From.String(), Network: r.Network.Name(p.Version), Amount: r.Amount.String()}
+	data, err := l.pack(p, r)
+	var refused *Refused
+	if errors.As(err, &refused) {
+		answer.ErrorReason = refused.Reason
+		return answer, nil
+	}
+	if err != nil {
+		return answer, fmt.Errorf("%w: %w", ErrNotSettled, err)
+	}
+	hash, err := l.sender.Send(ctx, r.Asset, data, transferGas)
+	switch {
+	case errors.Is(err, evm.ErrNotSent):
+		return answer, fmt.Errorf("%w: %w", ErrNotSettled, err)
+	case err != nil:
+		return answer, err
+	}
+	l.log.Debug("settlement submitted", "tx", hash, "payer", a.From)
+	answer.Transaction, answer.ErrorReason = hash.Hex(), x402.ReasonSettlementPending
+	return answer, nil
+}
+
+// pack checks a payment as [check] does and returns the call that settles it.
+func (l *Local) pack(p x402.Payment, r x402.Requirements) ([]byte, error) {
+	if id, err := r.Network.ChainID(); err != nil || id != l.client.ChainID() {
+		return nil, refuse(x402.ReasonNetwork, "this facilitator settles on %s", x402.EVM(l.client.ChainID()))
+	}
+	if r.Scheme != x402.SchemeExact || p.Scheme != x402.SchemeExact {
+		return nil, refuse(x402.ReasonScheme, "this facilitator settles scheme %q", x402.SchemeExact)
+	}
+	if r.Asset != l.asset {
+		return nil, refuse(x402.ReasonRequirements, "this facilitator settles %s", l.asset)
+	}
+	p.Resource = nil // what is bought is the seller's business
+	if err := check(p, x402.PaymentRequired{Accepts: []x402.Requirements{r}}, l.now()); err != nil {
+		return nil, err
+	}
+	return l.client.PackTransfer(p.Payload.Authorization, p.Payload.Signature)
+}
+
+// revertReason translates the token's own words, as Circle's FiatTokenV2 has
+// them.
+func revertReason(err error) x402.Reason {
+	for _, known := range []struct {
+		text   string
+		reason x402.Reason
+	}{
+		{"authorization is used or canceled", x402.ReasonNonceUsed},
+		{"exceeds balance", x402.ReasonInsufficientFunds},
+		{"authorization is not yet valid", x402.ReasonValidAfter},
+		{"authorization is expired", x402.ReasonValidBefore},
+		{"invalid signature", x402.ReasonSignature},
+	} {
+		if strings.Contains(err.Error(), known.text) {
+			return known.reason
+		}
+	}
+	return x402.ReasonSimulation
+}

@@ -1,0 +1,155 @@
+package payments
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// errStopping is what comes after Close.
+var errStopping = errors.New("the server is stopping")
+
+// flight is one authorization on its way through this process. Every call that
+// brings it for the same booking meanwhile waits for the same end.
+type flight struct {
+	fingerprint [sha256.Size]byte
+	claimed     chan struct{} // closed once the authorization is known to be this booking's
+	done        chan struct{} // closed at the end; then payment and err are set
+	payment     Payment
+	err         error
+
+	mu   sync.Mutex
+	held *Payment // once the seats are held
+}
+
+// work is what a flight does.
+type work func(context.Context, Ledger, *flight) (Payment, error)
+
+// claim may be called once.
+func (f *flight) claim() { close(f.claimed) }
+
+func (f *flight) hold(p Payment) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held = &p
+}
+
+// sofar is the answer while the flight has no end: the held payment, which is
+// settling as far as anybody knows.
+func (f *flight) sofar() (Payment, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.held == nil {
+		return Payment{}, fmt.Errorf("%w: checking it takes long; repeat the call with the same payment", ErrUndecided)
+	}
+	return *f.held, nil
+}
+
+// wait returns the end of the flight, or what is known of it when the caller's
+// patience ends. For another booking than the flight's it is [ErrAlreadyUsed],
+// or [errGone] when the flight has ended without the authorization.
+func (f *flight) wait(ctx context.Context, mark [sha256.Size]byte, patience <-chan time.Time) (Payment, error) {
+	if f.fingerprint != mark {
+		select {
+		case <-f.claimed:
+			return Payment{}, ErrAlreadyUsed
+		case <-f.done:
+			return Payment{}, errGone
+		case <-ctx.Done():
+			return Payment{}, ctx.Err()
+		case <-patience:
+			return Payment{}, fmt.Errorf("%w: another call is at work on it", ErrUndecided)
+		}
+	}
+	select {
+	case <-f.done:
+		return f.payment, f.err
+	case <-ctx.Done():
+		return Payment{}, ctx.Err()
+	case <-patience:
+		return f.sofar()
+	}
+}
+
+// take does work on a claim, or waits for another call that does the same, until
+// there is an answer. Errors: those of work, ctx's, [ErrAlreadyUsed],
+// [ErrUndecided], [errStopping].
+func (c *Cashier) take(ctx context.Context, claim Claim, work work) (Payment, error) {
+	patience := time.NewTimer(c.Patience)
+	defer patience.Stop()
+	for {
+		f, started, err := c.fly(ctx, claim, work)
+		if err != nil {
+			return Payment{}, err
+		}
+		payment, err := f.wait(ctx, claim.Fingerprint, patience.C)
+		if started || !errors.Is(err, errGone) {
+			return payment, err
+		}
+	}
+}
+
+// fly starts work on a claim, unless this process is at work on the same
+// authorization already, and returns the flight. The work outlives ctx and has
+// the ledger until it ends.
+func (c *Cashier) fly(ctx context.Context, claim Claim, work work) (f *flight, started bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f := c.flights[claim.ClaimKey]; f != nil {
+		return f, false, nil
+	}
+	if c.closed {
+		return nil, false, errStopping
+	}
+	f = &flight{fingerprint: claim.Fingerprint, claimed: make(chan struct{}), done: make(chan struct{})}
+	c.flights[claim.ClaimKey] = f
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*askTimeout+settleTimeout)
+	go func() { // Close waits for it
+		defer close(f.done)
+		defer func() {
+			c.mu.Lock()
+			delete(c.flights, claim.ClaimKey)
+			c.mu.Unlock()
+		}()
+		defer cancel()
+		defer func() {
+			if r := recover(); r != nil {
+				c.Log.Error("panic while taking a payment", "user", claim.User, "payment", claim.PaymentID,
+					"panic", r, "stack", string(debug.Stack()))
+				f.payment, f.err = f.sofar()
+			}
+		}()
+		ledger, release, err := c.Ledger(ctx, claim.User)
+		if err != nil {
+			f.err = fmt.Errorf("open the ledger: %w", err)
+			return
+		}
+		defer release()
+		f.payment, f.err = work(ctx, ledger, f)
+	}()
+	return f, true, nil
+}
+
+// Close refuses new payments and waits for those under way, at most until ctx
+// ends. What is not finished then is left to the reconciler of the next start.
+func (c *Cashier) Close(ctx context.Context) error {
+	c.mu.Lock()
+	c.closed = true
+	var last []*flight
+	for _, f := range c.flights {
+		last = append(last, f)
+	}
+	c.mu.Unlock()
+	for _, f := range last {
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return fmt.Errorf("payments still under way: %w", ctx.Err())
+		}
+	}
+	return nil
+}

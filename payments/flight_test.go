@@ -1,0 +1,251 @@
+package payments_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/events-concierge/concierge/payments"
+	"github.com/events-concierge/concierge/payments/x402"
+)
+
+// gate stops the first call that comes to a point until it is opened.
+type gate struct {
+	reached, opened chan struct{}
+	hook            func(context.Context, point) error
+}
+
+func newGate(at point) *gate {
+	g := &gate{reached: make(chan struct{}), opened: make(chan struct{})}
+	g.hook = once(at, func() error { close(g.reached); <-g.opened; return nil })
+	return g
+}
+
+func (g *gate) open() { close(g.opened) }
+
+// answers makes a call in the background.
+func answers(call func() (payments.Payment, error)) <-chan outcome {
+	got := make(chan outcome, 1)
+	go func() {
+		p, err := call()
+		got <- outcome{p, err}
+	}()
+	return got
+}
+
+// A caller whose patience ends is told what is known: that it is settling, once
+// the seats are held, and before that to ask again. It is settled all the same.
+func TestPatience(t *testing.T) {
+	w := newWorld(t)
+	p := w.start(t, func(c *payments.Config) { c.Patience = 1 })
+	p.event(t, "ada", "opera", 1)
+	g := testnet.guest(t, price)
+	order := w.order(t, "ada", "opera", g)
+	payment := p.pays(t, g, order)
+	slow := newGate(point{settle, false})
+	p.set(slow.hook)
+	if got := class(p.call(t.Context(), order, payment)); got != "undecided" && got != "settling" {
+		t.Errorf("the first answer is %s", got)
+	}
+	<-slow.reached
+	paid, err := p.call(t.Context(), again(t, order), payment)
+	if err != nil || paid.State != payments.Settling || paid.RSVPID != order.Booking.RSVPID {
+		t.Errorf("while it is settled: %+v, %v", paid, err)
+	}
+	if r := payments.Receipt(paid); r.Success || r.ErrorReason != x402.ReasonSettlementPending {
+		t.Errorf("receipt: %+v", r)
+	}
+	slow.open()
+	if err := p.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	p.agree(t, 0).wants(t, count{payments.Settled: 1})
+}
+
+// Before the seats are held nothing is known, and nobody may be told that
+// nothing is charged: the call goes on, and it may be.
+func TestPatienceBeforeTheHold(t *testing.T) {
+	for _, at := range []point{{claim, false}, {claim, true}, {verify, false}, {hold, false}} {
+		t.Run(at.String(), func(t *testing.T) {
+			w := newWorld(t)
+			p := w.start(t, func(c *payments.Config) { c.Patience = 1 })
+			p.event(t, "ada", "opera", 1)
+			g := testnet.guest(t, price)
+			order := w.order(t, "ada", "opera", g)
+			payment := p.pays(t, g, order)
+			slow := newGate(at)
+			p.set(slow.hook)
+			got := answers(func() (payments.Payment, error) { return p.call(t.Context(), order, payment) })
+			<-slow.reached
+			if o := <-got; class(o.Payment, o.err) != "undecided" {
+				t.Errorf("%+v, %v", o.Payment, o.err)
+			}
+			if got := class(p.call(t.Context(), again(t, order), payment)); got != "undecided" {
+				t.Errorf("again: %s", got)
+			}
+			other := again(t, order)
+			other.Booking.Name = "Somebody else"
+			if got := class(p.call(t.Context(), other, payment)); got != "undecided" && got != "used" {
+				t.Errorf("somebody else is told %s", got)
+			}
+			slow.open()
+			if err := p.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			p.agree(t, 0).wants(t, count{payments.Settled: 1})
+		})
+	}
+}
+
+// Close waits for what is under way, as long as it may, and lets nothing new in.
+func TestClose(t *testing.T) {
+	w := newWorld(t)
+	p := w.start(t)
+	p.event(t, "ada", "opera", 0)
+	first, second, third := testnet.guest(t, price), testnet.guest(t, price), testnet.guest(t, price)
+	done := w.order(t, "ada", "opera", third)
+	settled := p.pays(t, third, done)
+	if got := class(p.call(t.Context(), done, settled)); got != "settled" {
+		t.Fatal(got)
+	}
+	slow := newGate(point{settle, false})
+	p.set(slow.hook)
+	order := w.order(t, "ada", "opera", first)
+	got := answers(func() (payments.Payment, error) { return p.call(t.Context(), order, p.pays(t, first, order)) })
+	<-slow.reached
+
+	soon, now := context.WithCancel(t.Context())
+	now()
+	if err := p.Close(soon); !errors.Is(err, context.Canceled) {
+		t.Errorf("closed with a payment under way: %v", err)
+	}
+	order = w.order(t, "ada", "opera", second)
+	payment := p.pays(t, second, order)
+	if got := class(p.call(t.Context(), order, payment)); got != "unavailable" {
+		t.Errorf("a new payment is %s", got)
+	}
+	if p.isClaimed(t, payment) {
+		t.Error("a new payment is claimed")
+	}
+	// Of one that was settled nobody may say that nothing was charged.
+	if got := class(p.call(t.Context(), again(t, done), settled)); got != "undecided" {
+		t.Errorf("an old payment is %s", got)
+	}
+	p.reconcile(t) // finds nothing to do, and does not complain
+
+	slow.open()
+	if err := p.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if o := <-got; class(o.Payment, o.err) != "settled" {
+		t.Errorf("the last answer: %+v, %v", o.Payment, o.err)
+	}
+	p.agree(t, 0).wants(t, count{payments.Settled: 2})
+	for tries := 0; flying() > 0; tries++ { // the last one may be on its way out
+		if tries == 100_000 {
+			t.Fatalf("%d goroutines are left behind", flying())
+		}
+		runtime.Gosched()
+	}
+}
+
+// flying counts goroutines that work on payments.
+func flying() int {
+	stacks := make([]byte, 8<<20)
+	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "payments.(*Cashier).fly.func")
+}
+
+// What another booking tries with a payment does not come between the payment's
+// own booking and its answer.
+func TestOthersDoNotDisturb(t *testing.T) {
+	w := newWorld(t)
+	p := w.start(t)
+	w.payTo["bob"] = w.wallet(t, "ada")
+	p.event(t, "ada", "opera", 1)
+	g := testnet.guest(t, price)
+	order, other := w.order(t, "ada", "opera", g), w.order(t, "bob", "opera", g)
+	payment := p.pays(t, g, order, func(p *x402.Payment) { p.Resource = nil })
+	if got := class(p.call(t.Context(), order, payment)); got != "settled" {
+		t.Fatal(got)
+	}
+	slow := newGate(point{openLedger, false})
+	p.set(slow.hook)
+	theirs := answers(func() (payments.Payment, error) { return p.Pay(t.Context(), other, payment) })
+	<-slow.reached
+	ours := answers(func() (payments.Payment, error) { return p.call(t.Context(), order, payment) })
+	slow.open()
+	if o := <-ours; class(o.Payment, o.err) != "settled" {
+		t.Errorf("ours: %+v, %v", o.Payment, o.err)
+	}
+	if o := <-theirs; class(o.Payment, o.err) != "used" {
+		t.Errorf("theirs: %+v, %v", o.Payment, o.err)
+	}
+}
+
+// A payment that one booking has claimed, and can't use, is there for the next.
+func TestNextInLine(t *testing.T) {
+	w := newWorld(t)
+	p := w.start(t)
+	w.payTo["bob"] = w.wallet(t, "ada")
+	p.event(t, "ada", "opera", 1)
+	p.event(t, "bob", "opera", 1)
+	g := testnet.guest(t, price)
+	order, next := w.order(t, "ada", "gone", g), w.order(t, "bob", "opera", g)
+	payment := p.pays(t, g, order, func(p *x402.Payment) { p.Resource = nil })
+	slow := newGate(point{claim, false})
+	p.set(slow.hook)
+	first := answers(func() (payments.Payment, error) { return p.call(t.Context(), order, payment) })
+	<-slow.reached
+	second := answers(func() (payments.Payment, error) { return p.call(t.Context(), next, payment) })
+	slow.open()
+	if o := <-first; o.err == nil {
+		t.Errorf("there is no such event: %+v", o.Payment)
+	}
+	// Whether it was too early, in line, or late depends on the scheduler.
+	if o := <-second; class(o.Payment, o.err) == "used" {
+		if got := class(p.call(t.Context(), next, payment)); got != "settled" {
+			t.Errorf("the next in line: %s", got)
+		}
+	} else if class(o.Payment, o.err) != "settled" {
+		t.Errorf("the next in line: %+v, %v", o.Payment, o.err)
+	}
+	p.reconcile(t)
+	p.finished(t, 0).wants(t, count{payments.Settled: 1})
+}
+
+// No question to the outside can take for ever, and none ends with its caller.
+func TestDeadlines(t *testing.T) {
+	type caller struct{}
+	w := newWorld(t)
+	p := w.start(t)
+	p.event(t, "ada", "opera", 1)
+	g := testnet.guest(t, price)
+	order := w.order(t, "ada", "opera", g)
+	ctx, leave := context.WithCancel(context.WithValue(t.Context(), caller{}, true))
+	defer leave()
+	p.set(func(ctx context.Context, at point) error {
+		leave() // at the first step; all others come after
+		switch at.step {
+		case find:
+		case release, confirm, fail: // the books are not to be left half-way
+			if ctx.Err() != nil {
+				t.Errorf("%s can be interrupted", at)
+			}
+		default:
+			if _, ok := ctx.Deadline(); !ok || ctx.Err() != nil {
+				t.Errorf("%s has no deadline of its own", at)
+			}
+		}
+		return nil
+	})
+	payment := p.pays(t, g, order)
+	if got := class(p.Pay(ctx, order, payment)); got != "gone" && got != "settled" {
+		t.Errorf("the answer is %s", got)
+	}
+	if err := p.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	p.agree(t, 0).wants(t, count{payments.Settled: 1})
+}

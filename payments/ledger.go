@@ -1,0 +1,134 @@
+package payments
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/events-concierge/concierge/payments/x402"
+)
+
+// Booking is what a payment buys: seats at one event of a Host.
+type Booking struct {
+	RSVPID  string // 128 random bits, made by the caller
+	EventID string
+	Seats   int
+	Name    string
+	Email   string
+}
+
+// State of a payment.
+type State string
+
+// The states; see the package comment for the ways between them.
+const (
+	Settling State = "settling" // seats are held; the money may or may not have moved
+	Settled  State = "settled"  // the transfer is on the chain; the RSVP is confirmed
+	Failed   State = "failed"   // no money moved; the seats are free again
+	Owed     State = "owed"     // money moved after the seats had gone; the Host owes it back
+)
+
+// Payment is one row of a Host's ledger.
+type Payment struct {
+	ID     string
+	RSVPID string
+	State  State
+	// Open is true until nothing can change any more. A failed payment stays
+	// open while its authorization could still be used by whoever holds it.
+	Open        bool
+	X402Version int
+	Network     x402.Network
+	Asset       x402.Address
+	Payer       x402.Address
+	PayTo       x402.Address
+	Amount      x402.Amount
+	Nonce       x402.Bytes32
+	ValidAfter  time.Time
+	ValidBefore time.Time
+	Signature   x402.Signature // gone once the payment is no longer open
+	Since       uint64         // block at which the authorization was not used yet
+	Transaction x402.Bytes32   // of the transfer, once it is known
+	Reason      x402.Reason    // why it failed
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
+// Ledger is one Host's seats and payments. Every method is one durable
+// transaction, and the methods that change a payment may be repeated: in a
+// state from which they do not lead they change nothing and return the payment
+// as it is.
+type Ledger interface {
+	// Hold takes the seats of b, and records its RSVP as pending and p as
+	// settling. Its errors are the Host's reasons not to sell (full, past,
+	// already booked by this payer), and [ErrAbandoned].
+	Hold(ctx context.Context, p Payment, b Booking) error
+	// Payment returns one payment, or [ErrNoPayment].
+	Payment(ctx context.Context, id string) (Payment, error)
+	// Confirm records that the money of a payment moved in transaction tx. The
+	// RSVP of a settling payment is confirmed; a failed one gets its seats back
+	// if they can still be had, and is owed otherwise.
+	Confirm(ctx context.Context, id string, tx x402.Bytes32) (Payment, error)
+	// Fail records that no money moved and frees the seats. If final, the
+	// payment is closed as well: it never will.
+	Fail(ctx context.Context, id string, reason x402.Reason, final bool) (Payment, error)
+	// Abandon makes sure that the payment with this id, of which there is no
+	// row, never gets one: a later Hold of it is [ErrAbandoned]. Errors:
+	// [ErrHeld] when there is a row.
+	Abandon(ctx context.Context, id string) error
+}
+
+// Errors of a [Ledger].
+var (
+	ErrNoPayment = errors.New("no such payment")
+	ErrAbandoned = errors.New("the payment was given up before it was held")
+	ErrHeld      = errors.New("the payment is held")
+)
+
+// ClaimKey names an authorization: the chain lets it be used once.
+type ClaimKey struct {
+	Network x402.Network
+	Asset   x402.Address
+	Payer   x402.Address
+	Nonce   x402.Bytes32
+}
+
+// Claim says who uses an authorization, and for what.
+type Claim struct {
+	ClaimKey
+	User        string // whose Host
+	PaymentID   string // the row in that Host's ledger, there or about to be
+	Fingerprint [sha256.Size]byte
+	ClaimedAt   time.Time
+}
+
+// Claims is the list of all authorizations that any Host of this server has
+// begun to use. Every method is durable when it returns.
+type Claims interface {
+	// Claim records c unless its key is claimed already. It returns the claim
+	// that stands, and whether that is c.
+	Claim(ctx context.Context, c Claim) (standing Claim, won bool, err error)
+	// Find returns the claim of a key, if there is one.
+	Find(ctx context.Context, key ClaimKey) (Claim, bool, error)
+	// Release removes a claim, if it still belongs to this payment.
+	Release(ctx context.Context, key ClaimKey, paymentID string) error
+	// Open returns the claims whose payments may still change, oldest first.
+	Open(ctx context.Context) ([]Claim, error)
+	// Close marks the claims of these payments as no longer open. They stand
+	// for good.
+	Close(ctx context.Context, paymentIDs []string) error
+}
+
+// fingerprint tells whether two calls ask for the same thing.
+func fingerprint(user string, b Booking) [sha256.Size]byte {
+	b.RSVPID = "" // made anew for each call
+	raw, err := json.Marshal(struct {
+		User    string
+		Booking Booking
+	}{user, b})
+	if err != nil {
+		panic(err) // strings and an int always marshal
+	}
+	return sha256.Sum256(raw)
+}

@@ -1,0 +1,187 @@
+package payments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/events-concierge/concierge/payments/evm"
+	"github.com/events-concierge/concierge/payments/x402"
+)
+
+// expiryGrace is how far the chain must be past the end of an authorization's
+// window before the window counts as closed; a block that replaces another may
+// be a little older than it.
+const expiryGrace = 10 * time.Second
+
+// reconcilers is how many payments one pass of Reconcile works on at a time.
+const reconcilers = 16
+
+// handover is for how long a held payment is left to the process that holds it.
+// After that, any process may submit it.
+const handover = 30 * time.Second
+
+func (c *Cashier) handedOver(p Payment) bool { return c.Now().Sub(p.CreatedAt) >= handover }
+
+// Run reconciles at once, and then every interval until ctx ends.
+func (c *Cashier) Run(ctx context.Context, interval time.Duration) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		if err := c.Reconcile(ctx); err != nil && ctx.Err() == nil {
+			c.Log.Error("reconcile payments", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Reconcile goes once through all claims that are still open: payments without
+// an outcome are finished by what the chain says, failed ones are watched until
+// their authorization has expired, and claims that never came to a held payment
+// are released. What can't be decided now is left for the next time.
+func (c *Cashier) Reconcile(ctx context.Context) error {
+	claims, err := c.Claims.Open(ctx)
+	if err != nil {
+		return fmt.Errorf("list open claims: %w", err)
+	}
+	var (
+		wg     sync.WaitGroup
+		places = make(chan struct{}, reconcilers)
+		mu     sync.Mutex
+		closed []string
+		errs   []error
+	)
+	for _, claim := range claims {
+		select {
+		case places <- struct{}{}:
+		case <-ctx.Done():
+			wg.Wait()
+			return ctx.Err()
+		}
+		wg.Go(func() {
+			defer func() { <-places }()
+			open, err := c.reconcileClaim(ctx, claim)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs = append(errs, fmt.Errorf("user %s, payment %s: %w", claim.User, claim.PaymentID, err))
+			} else if !open {
+				closed = append(closed, claim.PaymentID)
+			}
+		})
+	}
+	wg.Wait()
+	if len(closed) > 0 {
+		errs = append(errs, c.Claims.Close(ctx, closed))
+	}
+	return errors.Join(errs...)
+}
+
+// reconcileClaim reports whether the claim's payment may still change.
+func (c *Cashier) reconcileClaim(ctx context.Context, claim Claim) (open bool, err error) {
+	f, started, err := c.fly(ctx, claim, func(ctx context.Context, l Ledger, f *flight) (Payment, error) {
+		return c.resume(ctx, l, f, claim)
+	})
+	if errors.Is(err, errStopping) || !started { // or a call is at work on it
+		return true, nil
+	}
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		return true, ctx.Err()
+	}
+	if errors.Is(f.err, errGone) || errors.Is(f.err, ErrUndecided) { // not held, or not yet
+		return true, nil
+	}
+	return f.payment.Open, f.err
+}
+
+// reap releases a claim whose payment was never held, once nobody can be on the
+// way to holding it. Should somebody be (a process that was stopped for long),
+// Abandon makes its Hold fail. The claim is then gone ([errGone]), as it is when
+// another call had released it; otherwise its payment is [ErrUndecided].
+func (c *Cashier) reap(ctx context.Context, ledger Ledger, claim Claim) error {
+	standing, claimed, err := c.Claims.Find(ctx, claim.ClaimKey)
+	if err != nil {
+		return err
+	}
+	if !claimed || standing.PaymentID != claim.PaymentID {
+		return errGone
+	}
+	if c.Now().Sub(claim.ClaimedAt) < c.Lease {
+		return fmt.Errorf("%w: another call is at work on it; repeat this one in a minute", ErrUndecided)
+	}
+	err = ledger.Abandon(ctx, claim.PaymentID)
+	if errors.Is(err, ErrHeld) {
+		return fmt.Errorf("%w: another call has just held it", ErrUndecided)
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.Claims.Release(ctx, claim.ClaimKey, claim.PaymentID); err != nil {
+		return err
+	}
+	c.Log.Info("claim without a payment released", "payment", claim.PaymentID, "payer", claim.Payer)
+	return errGone
+}
+
+// pursue asks the chain about an open payment and books what it says. While
+// the authorization is unused and alive, a settling payment that nobody else is
+// at work on is submitted again: the chain lets it be used once, however often
+// it is sent.
+func (c *Cashier) pursue(ctx context.Context, ledger Ledger, payment Payment) Payment {
+	ask, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	outcome, err := c.Chain.Authorization(ask, transfer(payment), payment.Since)
+	if err != nil {
+		c.Log.Warn("the chain can't be asked about a payment", "payment", payment.ID, "err", err)
+		return payment
+	}
+	if outcome.State != evm.Unused {
+		return c.book(ctx, ledger, payment, outcome, "")
+	}
+	switch {
+	case outcome.Head.Time.After(payment.ValidBefore.Add(expiryGrace)):
+		return c.fail(ctx, ledger, payment, x402.ReasonExpiredUnused, true)
+	case payment.State == Settling && c.handedOver(payment):
+		return c.resubmit(ctx, ledger, payment)
+	}
+	return payment
+}
+
+// resubmit settles a payment once more if it would still settle; else there is
+// nothing to do but to wait for its window to close.
+func (c *Cashier) resubmit(ctx context.Context, ledger Ledger, payment Payment) Payment {
+	p, r := c.rebuild(payment)
+	if err := c.verify(ctx, p, r); err != nil {
+		c.Log.Info("payment stays settling", "payment", payment.ID, "err", err)
+		return payment
+	}
+	settled, err := c.settle(ctx, ledger, payment, p, r)
+	if err != nil {
+		c.Log.Warn("payment stays settling", "payment", payment.ID, "err", err)
+		return payment
+	}
+	return settled
+}
+
+// rebuild returns what a facilitator is given, from what the ledger keeps.
+func (c *Cashier) rebuild(p Payment) (x402.Payment, x402.Requirements) {
+	r := c.requirements(p.PayTo, p.Amount)
+	payment := x402.Payment{Version: p.X402Version, Scheme: x402.SchemeExact, Network: p.Network,
+		Payload: x402.Payload{Signature: p.Signature, Authorization: x402.Authorization{
+			From: p.Payer, To: p.PayTo, Value: p.Amount.Uint256(), Nonce: p.Nonce,
+			ValidAfter:  x402.NewUint256(uint64(p.ValidAfter.Unix())),
+			ValidBefore: x402.NewUint256(uint64(p.ValidBefore.Unix())),
+		}}}
+	if p.X402Version == 2 {
+		payment.Accepted = &r
+	}
+	return payment, r
+}

@@ -1,0 +1,118 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/events-concierge/concierge/payments"
+)
+
+// Claims is the part of a [Server]'s file that implements payments.Claims: a
+// type of its own because of its Close, which closes claims.
+type Claims struct{ f *file }
+
+var _ payments.Claims = (*Claims)(nil)
+
+// Claims returns the claims of the server. They are open as long as it is.
+func (s *Server) Claims() *Claims { return &Claims{s.f} }
+
+// Claim implements payments.Claims. A repetition by the same payment wins
+// again. ClaimedAt is now if it is zero. Errors: [ErrInvalid] for a payment
+// without id, or whose id has claimed another authorization.
+func (c *Claims) Claim(ctx context.Context, claim payments.Claim) (standing payments.Claim, won bool, err error) {
+	err = c.f.write.do(ctx, "claim an authorization", func(ctx context.Context, t *tx) error {
+		mine := claim
+		if mine.ClaimedAt.IsZero() {
+			mine.ClaimedAt = t.now
+		}
+		mine.ClaimedAt = truncate(mine.ClaimedAt)
+		added, err := t.exec(ctx, `INSERT INTO claims (network, asset, payer, nonce, user_id, payment_id, fingerprint, claimed_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (network, asset, payer, nonce) DO NOTHING`,
+			append(key(mine.ClaimKey), mine.User, mine.PaymentID, mine.Fingerprint[:], millis(mine.ClaimedAt))...)
+		switch {
+		case duplicate(err) || refused(err):
+			return fmt.Errorf("%w: payment id", ErrInvalid)
+		case err != nil:
+			return err
+		case added == 1:
+			standing, won = mine, true
+			return nil
+		}
+		standing, err = find(ctx, t, claim.ClaimKey)
+		mine.ClaimedAt = standing.ClaimedAt
+		won = standing == mine
+		return err
+	})
+	if err != nil {
+		return payments.Claim{}, false, err
+	}
+	return standing, won, nil
+}
+
+// Find implements payments.Claims.
+func (c *Claims) Find(ctx context.Context, k payments.ClaimKey) (payments.Claim, bool, error) {
+	claim, err := find(ctx, c.f.read, k)
+	if errors.Is(err, sql.ErrNoRows) {
+		return payments.Claim{}, false, nil
+	}
+	if err != nil {
+		return payments.Claim{}, false, c.f.read.fail("find a claim", err, nil)
+	}
+	return claim, true, nil
+}
+
+// Release implements payments.Claims. A claim that was closed stays.
+func (c *Claims) Release(ctx context.Context, k payments.ClaimKey, paymentID string) error {
+	return c.f.write.do(ctx, "release a claim", func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, `DELETE FROM claims
+			WHERE network = ? AND asset = ? AND payer = ? AND nonce = ? AND payment_id = ? AND open = 1`,
+			append(key(k), paymentID)...)
+		return err
+	})
+}
+
+// Open implements payments.Claims.
+func (c *Claims) Open(ctx context.Context) ([]payments.Claim, error) {
+	claims, err := list(ctx, c.f.read, scanClaim,
+		`SELECT `+claimColumns+` FROM claims WHERE open = 1 ORDER BY claimed_at, payment_id`)
+	if err != nil {
+		return nil, c.f.read.fail("list open claims", err, nil)
+	}
+	return claims, nil
+}
+
+// Close implements payments.Claims. Ids that claim nothing are passed over.
+func (c *Claims) Close(ctx context.Context, paymentIDs []string) error {
+	if len(paymentIDs) == 0 {
+		return nil
+	}
+	ids, err := json.Marshal(paymentIDs)
+	if err != nil {
+		return fmt.Errorf("close claims: %w", err)
+	}
+	return c.f.write.do(ctx, "close claims", func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, `UPDATE claims SET open = 0
+			WHERE payment_id IN (SELECT value FROM json_each(?)) AND open = 1`, string(ids))
+		return err
+	})
+}
+
+func key(k payments.ClaimKey) []any {
+	return []any{k.Network, k.Asset.String(), k.Payer.String(), k.Nonce.String()}
+}
+
+const claimColumns = `network, asset, payer, nonce, user_id, payment_id, fingerprint, claimed_at`
+
+func find(ctx context.Context, q rowQuerier, k payments.ClaimKey) (payments.Claim, error) {
+	return scanClaim(q.row(ctx, `SELECT `+claimColumns+` FROM claims
+		WHERE network = ? AND asset = ? AND payer = ? AND nonce = ?`, key(k)...))
+}
+
+func scanClaim(s scanner) (c payments.Claim, err error) {
+	err = s.Scan(&c.Network, asText{&c.Asset}, asText{&c.Payer}, asText{&c.Nonce},
+		&c.User, &c.PaymentID, asHash{&c.Fingerprint}, asTime{&c.ClaimedAt})
+	return c, err
+}

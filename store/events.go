@@ -1,0 +1,171 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/events-concierge/concierge/payments/x402"
+)
+
+// Event is what seats are booked at. Times are kept to the millisecond.
+type Event struct {
+	ID          string
+	Title       string
+	Description string
+	StartsAt    time.Time
+	EndsAt      time.Time // zero: not said
+	TimeZone    string    // IANA name
+	Location    string
+	Capacity    int // seats there are; 0: unlimited
+	SeatsTaken  int // by confirmed and pending RSVPs
+	Price       x402.Amount
+	Cancelled   bool
+	CreatedAt   time.Time
+}
+
+// Status of an event.
+type Status string
+
+// What an event can be; the first that applies, from the bottom up.
+const (
+	StatusOpen      Status = "open"
+	StatusFull      Status = "full"
+	StatusPast      Status = "past"
+	StatusCancelled Status = "cancelled"
+)
+
+// Status tells whether the event can be booked at now. It is past from its
+// end on, or from its start if it has no end.
+func (e Event) Status(now time.Time) Status {
+	over := e.EndsAt
+	if over.IsZero() {
+		over = e.StartsAt
+	}
+	switch {
+	case e.Cancelled:
+		return StatusCancelled
+	case !now.Before(over):
+		return StatusPast
+	case e.Capacity > 0 && e.SeatsTaken >= e.Capacity:
+		return StatusFull
+	}
+	return StatusOpen
+}
+
+// CreateEvent adds an event and returns it as it is kept: nobody has booked it
+// and CreatedAt is now, whatever e says. Errors: [ErrEventExists], and
+// [ErrInvalid] for an event without id or start, with an end before its start,
+// or with a negative number.
+func (h *Host) CreateEvent(ctx context.Context, e Event) (Event, error) {
+	const what = "create an event"
+	if err := e.check(); err != nil {
+		return Event{}, fmt.Errorf("%s: %w", what, err)
+	}
+	e.StartsAt, e.EndsAt, e.SeatsTaken = truncate(e.StartsAt), truncate(e.EndsAt), 0
+	err := h.f.write.do(ctx, what, func(ctx context.Context, t *tx) error {
+		e.CreatedAt = truncate(t.now)
+		_, err := t.exec(ctx, `INSERT INTO events (id, title, description, starts_at, ends_at,
+				time_zone, location, capacity, price, cancelled, created_at, search)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			e.ID, e.Title, e.Description, millis(e.StartsAt), millis(e.EndsAt),
+			e.TimeZone, e.Location, e.Capacity, e.Price, e.Cancelled, millis(e.CreatedAt), e.search())
+		if duplicate(err) {
+			return ErrEventExists
+		}
+		return err
+	})
+	if err != nil {
+		return Event{}, err
+	}
+	return e, nil
+}
+
+// check finds what the schema would refuse, and says it better.
+func (e Event) check() error {
+	switch {
+	case e.ID == "":
+		return fmt.Errorf("%w: no id", ErrInvalid)
+	case e.StartsAt.IsZero():
+		return fmt.Errorf("%w: no start", ErrInvalid)
+	case !e.EndsAt.IsZero() && e.EndsAt.Before(e.StartsAt):
+		return fmt.Errorf("%w: it ends before it starts", ErrInvalid)
+	case e.Capacity < 0 || e.Price < 0:
+		return fmt.Errorf("%w: negative", ErrInvalid)
+	}
+	return nil
+}
+
+// search is the text that queries look into. The separator keeps a query from
+// matching across two fields.
+func (e Event) search() string {
+	return fold(strings.Join([]string{e.Title, e.Description, e.Location}, "\x1f"))
+}
+
+// fold makes texts comparable without regard to case.
+func fold(s string) string { return strings.ToLower(s) }
+
+// Event returns one event. Errors: [ErrEventNotFound].
+func (h *Host) Event(ctx context.Context, id string) (Event, error) {
+	e, err := event(ctx, h.f.read, id)
+	if err != nil {
+		return Event{}, h.f.read.fail("read an event", err, nil)
+	}
+	return e, nil
+}
+
+const eventColumns = `id, title, description, starts_at, ends_at, time_zone, location,
+	capacity, seats_taken, price, cancelled, created_at`
+
+func event(ctx context.Context, q rowQuerier, id string) (Event, error) {
+	e, err := scanEvent(q.row(ctx, `SELECT `+eventColumns+` FROM events WHERE id = ?`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Event{}, ErrEventNotFound
+	}
+	return e, err
+}
+
+func scanEvent(s scanner) (e Event, err error) {
+	err = s.Scan(&e.ID, &e.Title, &e.Description, asTime{&e.StartsAt}, asTime{&e.EndsAt}, &e.TimeZone, &e.Location,
+		&e.Capacity, &e.SeatsTaken, &e.Price, &e.Cancelled, asTime{&e.CreatedAt})
+	return e, err
+}
+
+// EventQuery selects events. The zero value selects all of them.
+type EventQuery struct {
+	// Text must occur in title, description or location, in upper or lower
+	// case. It has no wildcards.
+	Text string
+	// From and To select events that go on at some time between the two, both
+	// included: that end (or start, if they have no end) at From or later, and
+	// start at To or earlier. Zero: no bound.
+	From, To time.Time
+	Limit    int    // events a page; 0: [DefaultPage]; at most [MaxPage]
+	After    string // where the last page ended; "": from the beginning
+}
+
+// Events returns a page of events in the order of their start, and the cursor
+// of the next page, "" if this is the last. Errors: [ErrCursor].
+func (h *Host) Events(ctx context.Context, q EventQuery) (events []Event, next string, err error) {
+	const what = "list events"
+	limit := pageSize(q.Limit)
+	after, err := decode("event", q.After)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w", what, err)
+	}
+	events, err = list(ctx, h.f.read, scanEvent, `SELECT `+eventColumns+` FROM events
+		WHERE (starts_at, id) > (?1, ?2) AND starts_at <= ?3 AND over_at >= ?4
+			AND (?5 = '' OR instr(search, ?5) > 0)
+		ORDER BY starts_at, id LIMIT ?6`,
+		after.n, after.id, bound(q.To, never), bound(q.From, always), fold(q.Text), limit+1)
+	if err != nil {
+		return nil, "", h.f.read.fail(what, err, nil)
+	}
+	events, next = page(events, limit, "event", func(e Event) position {
+		return position{e.StartsAt.UnixMilli(), e.ID}
+	})
+	return events, next, nil
+}

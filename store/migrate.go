@@ -1,0 +1,184 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// kind is a kind of file: what its schema is, and how it is known from others.
+type kind struct {
+	owner  string // "host" or "server"
+	id     int32  // SQLite's application_id: four letters
+	schema fs.FS  // 0001_*.sql, 0002_*.sql, …
+}
+
+const (
+	hostID   = 0x65766368 // "evch"
+	serverID = 0x65766373 // "evcs"
+)
+
+func kindOf(owner string, id int32) kind {
+	schema, err := fs.Sub(migrations, "migrations/"+owner)
+	if err != nil {
+		panic(err) // the name is a constant of this package
+	}
+	return kind{owner: owner, id: id, schema: schema}
+}
+
+// steps returns the texts of the migrations in order; the version of a schema
+// is how many it has seen.
+func (k kind) steps() ([]string, error) {
+	names, err := fs.Glob(k.schema, "*.sql") // sorted
+	if err != nil {
+		return nil, err
+	}
+	steps := make([]string, len(names))
+	for i, name := range names {
+		if want := fmt.Sprintf("%04d_", i+1); !strings.HasPrefix(name, want) {
+			return nil, fmt.Errorf("migration %s: want a name that begins with %s", name, want)
+		}
+		text, err := fs.ReadFile(k.schema, name)
+		if err != nil {
+			return nil, err
+		}
+		steps[i] = string(text)
+	}
+	return steps, nil
+}
+
+// prepareFile checks that the file behind c may be used, and makes it ready.
+// It writes nothing to a file that is refused.
+func prepareFile(ctx context.Context, c *sql.Conn, k kind) error {
+	steps, err := k.steps()
+	if err != nil {
+		return err
+	}
+	version, err := inspect(ctx, c, k, len(steps))
+	if err != nil {
+		return err
+	}
+	if err := useLog(ctx, c); err != nil {
+		return err
+	}
+	for version < len(steps) {
+		if version, err = migrate(ctx, c, k, steps); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inspect looks at the file in one read transaction, so that it never sees
+// half of what another process is making of it.
+func inspect(ctx context.Context, c *sql.Conn, k kind, known int) (version int, err error) {
+	err = inTx(ctx, c, "BEGIN", func(ctx context.Context) error {
+		version, err = checkKind(ctx, c, k, known)
+		return err
+	})
+	return version, err
+}
+
+// migrate takes the next step in a transaction of its own. The version is read
+// again inside of it, for another process may have taken the step meanwhile.
+func migrate(ctx context.Context, c *sql.Conn, k kind, steps []string) (version int, err error) {
+	err = inTx(ctx, c, "BEGIN IMMEDIATE", func(ctx context.Context) error {
+		if version, err = checkKind(ctx, c, k, len(steps)); err != nil || version == len(steps) {
+			return err
+		}
+		version++
+		text := fmt.Sprintf("%s\n;PRAGMA application_id = %d; PRAGMA user_version = %d", steps[version-1], k.id, version)
+		if _, err := c.ExecContext(ctx, text); err != nil {
+			return fmt.Errorf("migration %d: %w", version, err)
+		}
+		return nil
+	})
+	return version, err
+}
+
+// checkKind returns the version of the file's schema, or why the file is not
+// one to touch.
+func checkKind(ctx context.Context, c *sql.Conn, k kind, known int) (version int, err error) {
+	var id int32
+	var tables int
+	if err := c.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
+		return 0, err
+	}
+	if err := c.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return 0, err
+	}
+	if err := c.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
+		return 0, err
+	}
+	switch isNew := id == 0 && version == 0 && tables == 0; {
+	case isNew:
+		return 0, nil
+	case id == hostID && k.id != hostID:
+		return 0, fmt.Errorf("%w: it is a host's", ErrWrongFile)
+	case id == serverID && k.id != serverID:
+		return 0, fmt.Errorf("%w: it is the server's", ErrWrongFile)
+	case id != k.id || version < 1:
+		return 0, fmt.Errorf("%w: application_id %d, not %d", ErrWrongFile, id, k.id)
+	case version > known:
+		return 0, fmt.Errorf("%w (its schema is version %d, this program knows %d)", ErrNewerSchema, version, known)
+	}
+	return version, nil
+}
+
+// useLog turns on the write-ahead log. Unlike other statements this one does
+// not wait for another process that does the same, so the waiting is here.
+func useLog(ctx context.Context, c *sql.Conn) error {
+	var mode string
+	deadline := time.NewTimer(busyTimeout)
+	defer deadline.Stop()
+	for {
+		err := c.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode)
+		switch {
+		case err == nil && mode == "wal":
+			return nil
+		case err == nil:
+			return fmt.Errorf("the file system allows no write-ahead log: journal_mode stays %s", mode)
+		case sqliteCode(err)&0xff != sqlite3.SQLITE_BUSY:
+			return err
+		}
+		select {
+		case <-time.After(2 * time.Millisecond):
+		case <-deadline.C:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// inTx runs f between begin and COMMIT. Nothing stays of it if f fails.
+func inTx(ctx context.Context, c *sql.Conn, begin string, f func(context.Context) error) error {
+	if _, err := c.ExecContext(ctx, begin); err != nil {
+		rollback(c)
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	err := f(ctx)
+	if err == nil {
+		_, err = c.ExecContext(ctx, "COMMIT")
+	}
+	if err != nil {
+		rollback(c)
+	}
+	return err
+}
+
+// rollback ends a transaction of which nothing may stay. Its own error says
+// only that SQLite has ended the transaction already.
+func rollback(c *sql.Conn) {
+	_, _ = c.ExecContext(context.Background(), "ROLLBACK")
+}

@@ -1,0 +1,277 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/events-concierge/concierge/payments"
+	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/store"
+)
+
+// model is a Host in a few maps, with nothing clever about it.
+type model struct {
+	events    map[string]*store.Event
+	rsvps     map[string]*modelRSVP
+	payments  map[string]*modelPayment
+	abandoned map[string]bool
+}
+
+type modelRSVP struct {
+	event, email string
+	payer        x402.Address
+	seats        int
+	status       store.RSVPStatus
+}
+
+type modelPayment struct {
+	rsvp   string
+	state  payments.State
+	open   bool
+	amount x402.Amount
+}
+
+func (r *modelRSVP) active() bool {
+	return r.status == store.RSVPPending || r.status == store.RSVPConfirmed
+}
+
+func (m *model) taken(event string) (n int) {
+	for _, r := range m.rsvps {
+		if r.event == event && r.active() {
+			n += r.seats
+		}
+	}
+	return n
+}
+
+func (m *model) booked(event, email string, payer x402.Address) bool {
+	for _, r := range m.rsvps {
+		if r.event == event && r.active() && (email != "" && r.email == email || !payer.IsZero() && r.payer == payer) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *model) fits(event string, seats int) bool {
+	e := m.events[event]
+	return e.Capacity == 0 || m.taken(event)+seats <= e.Capacity
+}
+
+func (m *model) canBook(b payments.Booking, payer x402.Address) error {
+	e := m.events[b.EventID]
+	switch {
+	case e == nil:
+		return store.ErrEventNotFound
+	case e.Cancelled:
+		return store.ErrEventCancelled
+	case m.booked(b.EventID, b.Email, payer):
+		return store.ErrAlreadyBooked
+	case !m.fits(b.EventID, b.Seats):
+		return store.ErrEventFull
+	}
+	return nil
+}
+
+func (m *model) add(b payments.Booking, payer x402.Address, status store.RSVPStatus) {
+	m.rsvps[b.RSVPID] = &modelRSVP{b.EventID, b.Email, payer, b.Seats, status}
+}
+
+func (m *model) bookFree(b payments.Booking) error {
+	if err := m.canBook(b, x402.Address{}); err != nil {
+		return err
+	}
+	if m.events[b.EventID].Price > 0 {
+		return store.ErrPriced
+	}
+	m.add(b, x402.Address{}, store.RSVPConfirmed)
+	return nil
+}
+
+func (m *model) hold(p payments.Payment, b payments.Booking) error {
+	if known := m.payments[p.ID]; known != nil {
+		if known.rsvp == b.RSVPID && m.rsvps[known.rsvp].active() {
+			return nil
+		}
+		return payments.ErrHeld
+	}
+	if m.abandoned[p.ID] {
+		return payments.ErrAbandoned
+	}
+	if err := m.canBook(b, p.Payer); err != nil {
+		return err
+	}
+	m.add(b, p.Payer, store.RSVPPending)
+	m.payments[p.ID] = &modelPayment{b.RSVPID, payments.Settling, true, p.Amount}
+	return nil
+}
+
+func (m *model) confirm(id string) error {
+	p := m.payments[id]
+	if p == nil {
+		return payments.ErrNoPayment
+	}
+	r := m.rsvps[p.rsvp]
+	switch {
+	case p.state == payments.Settling,
+		p.state == payments.Failed && !m.events[r.event].Cancelled && !m.booked(r.event, r.email, r.payer) && m.fits(r.event, r.seats):
+		p.state, p.open, r.status = payments.Settled, false, store.RSVPConfirmed
+	case p.state == payments.Failed:
+		p.state, p.open = payments.Owed, false
+	}
+	return nil
+}
+
+func (m *model) fail(id string, final bool) error {
+	p := m.payments[id]
+	if p == nil {
+		return payments.ErrNoPayment
+	}
+	if p.state == payments.Settling {
+		p.state, m.rsvps[p.rsvp].status = payments.Failed, store.RSVPFailed
+	}
+	if p.state == payments.Failed && final {
+		p.open = false
+	}
+	return nil
+}
+
+func (m *model) abandon(id string) error {
+	if m.payments[id] != nil {
+		return payments.ErrHeld
+	}
+	m.abandoned[id] = true
+	return nil
+}
+
+func (m *model) revenue(event string) (sum store.Revenue) {
+	for _, p := range m.payments {
+		if event != "" && m.rsvps[p.rsvp].event != event {
+			continue
+		}
+		switch p.state {
+		case payments.Settled:
+			sum.Settled += p.amount
+		case payments.Settling:
+			sum.Pending += p.amount
+		case payments.Owed:
+			sum.Owed += p.amount
+		}
+	}
+	return sum
+}
+
+// A Host and the model are told the same things in a random order, and say the
+// same.
+func TestModel(t *testing.T) {
+	for seed := range uint64(2) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { runModel(t, rand.New(rand.NewPCG(seed, 1)), 200) })
+	}
+}
+
+func runModel(t *testing.T, random *rand.Rand, steps int) {
+	h := MustOpen(t)
+	m := &model{map[string]*store.Event{}, map[string]*modelRSVP{}, map[string]*modelPayment{}, map[string]bool{}}
+	for id, change := range map[string]func(*store.Event){
+		"small": priced(4), "large": priced(12), "open": priced(0), "free": seats(5),
+	} {
+		e := h.event(t, id, change)
+		m.events[id] = &e
+	}
+	events := []string{"small", "large", "open", "free", "none"}
+	counts := map[string]int{}
+	for step := range steps {
+		// Few of everything, so that they meet.
+		n := random.IntN(25)
+		p := paid(n, 1+random.IntN(3))
+		p.Payer = address(1 + random.IntN(6))
+		b := booking(events[random.IntN(len(events))], n, 1+random.IntN(3))
+		if b.Email = ""; random.IntN(2) == 0 {
+			b.Email = fmt.Sprintf("g%d@example.com", random.IntN(5))
+		}
+		if known := m.payments[p.ID]; known != nil && random.IntN(2) == 0 {
+			b.RSVPID = "another" + b.RSVPID
+		}
+		var did string
+		var got, want error
+		switch k := random.IntN(100); {
+		case k < 10:
+			did, b.RSVPID = "book free", fmt.Sprintf("free-%d", step)
+			_, got = h.BookFree(t.Context(), b)
+			want = m.bookFree(b)
+		case k < 20:
+			did = "can book"
+			_, got = h.CanBook(t.Context(), b.EventID, b.Seats, b.Email)
+			want = m.canBook(b, x402.Address{})
+		case k < 55:
+			did, got, want = "hold", h.Hold(t.Context(), p, b), m.hold(p, b)
+		case k < 72:
+			did = "confirm"
+			_, got = h.Confirm(t.Context(), p.ID, hash(step))
+			want = m.confirm(p.ID)
+		case k < 92:
+			did = "fail"
+			final := random.IntN(3) == 0
+			_, got = h.Fail(t.Context(), p.ID, "why", final)
+			want = m.fail(p.ID, final)
+		case k < 95:
+			did, got, want = "abandon", h.Abandon(t.Context(), p.ID), m.abandon(p.ID)
+		case k < 96 && step > steps/2:
+			did = "cancel"
+			if id := events[random.IntN(2)]; m.events[id] != nil {
+				h.cancel(t, id)
+				m.events[id].Cancelled = true
+			}
+		default:
+			did = "reopen"
+			if err := h.Close(); err != nil {
+				t.Fatal(err)
+			}
+			h = reopen(t, h)
+		}
+		if !errors.Is(got, want) {
+			t.Fatalf("step %d: %s %s of %+v: got %v, want %v", step, did, p.ID, b, got, want)
+		}
+		counts[did]++
+		if known := m.payments[p.ID]; known != nil {
+			counts[fmt.Sprintf("%s, then %s", did, known.state)]++
+		}
+		m.compare(t, h, p.ID)
+	}
+	for id := range m.payments {
+		m.compare(t, h, id)
+	}
+	t.Log(counts)
+}
+
+// compare looks for differences in one payment and in all sums.
+func (m *model) compare(t *testing.T, h *host, id string) {
+	t.Helper()
+	p, err := h.Payment(t.Context(), id)
+	if want := m.payments[id]; want == nil {
+		if !errors.Is(err, payments.ErrNoPayment) {
+			t.Fatalf("payment %s: %+v, %v, want none", id, p, err)
+		}
+	} else {
+		if err != nil || p.State != want.state || p.Open != want.open || p.Amount != want.amount || (p.Signature != nil) != want.open {
+			t.Fatalf("payment %s: %+v, %v, want %+v", id, p, err, want)
+		}
+		r, err := h.RSVP(t.Context(), want.rsvp)
+		if err != nil || r.Status != m.rsvps[want.rsvp].status || r.Seats != m.rsvps[want.rsvp].seats {
+			t.Fatalf("RSVP %+v, %v, want %+v", r, err, m.rsvps[want.rsvp])
+		}
+	}
+	for event := range m.events {
+		if got, want := h.taken(t, event), m.taken(event); got != want {
+			t.Fatalf("%s: %d seats taken, want %d", event, got, want)
+		}
+	}
+	if got, err := h.Revenue(t.Context(), ""); got != m.revenue("") || err != nil {
+		t.Fatalf("revenue %+v, %v, want %+v", got, err, m.revenue(""))
+	}
+	if got, err := h.Revenue(t.Context(), "small"); got != m.revenue("small") || err != nil {
+		t.Fatalf("revenue of one %+v, %v, want %+v", got, err, m.revenue("small"))
+	}
+}

@@ -1,0 +1,41 @@
+package store
+
+import (
+	"context"
+
+	"github.com/events-concierge/concierge/payments/x402"
+)
+
+// Revenue is what became of payments, by their states.
+type Revenue struct {
+	Settled  x402.Amount // received
+	Refunded x402.Amount // received and sent back
+	Pending  x402.Amount // being settled: the chain will tell
+	Owed     x402.Amount // received and to be sent back
+}
+
+// Revenue sums up the payments of one event, or of all if eventID is "".
+// Errors: [ErrEventNotFound].
+func (h *Host) Revenue(ctx context.Context, eventID string) (Revenue, error) {
+	const what = "sum up revenue"
+	const sums = `SELECT
+		coalesce(sum(p.amount) FILTER (WHERE p.state = 'settled'), 0),
+		coalesce(sum(p.amount) FILTER (WHERE p.state = 'refunded'), 0),
+		coalesce(sum(p.amount) FILTER (WHERE p.state = 'settling'), 0),
+		coalesce(sum(p.amount) FILTER (WHERE p.state = 'owed'), 0)
+		FROM payments p`
+	var r Revenue
+	var sum row
+	if eventID == "" {
+		sum = h.f.read.row(ctx, sums)
+	} else {
+		if _, err := event(ctx, h.f.read, eventID); err != nil {
+			return Revenue{}, h.f.read.fail(what, err, nil)
+		}
+		sum = h.f.read.row(ctx, sums+` JOIN rsvps r ON r.id = p.rsvp_id WHERE r.event_id = ?`, eventID)
+	}
+	if err := sum.Scan(&r.Settled, &r.Refunded, &r.Pending, &r.Owed); err != nil {
+		return Revenue{}, h.f.read.fail(what, err, nil)
+	}
+	return r, nil
+}
