@@ -1,0 +1,184 @@
+package tools
+
+import (
+	"context"
+	"encoding/hex"
+	"io"
+	"time"
+
+	"github.com/events-concierge/concierge/payments"
+	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/store"
+)
+
+// Host is one user's Host as its tools see it.
+type Host struct {
+	User    string       // the user's id, as in the Host's URL
+	PayTo   x402.Address // where its guests pay to
+	Store   *store.Host
+	Cashier *payments.Cashier
+	Now     func() time.Time
+	Rand    io.Reader // such as crypto/rand.Reader
+}
+
+// Empty is the input of a tool without arguments.
+type Empty struct{}
+
+// ListEventsInput is the input of list_events.
+type ListEventsInput struct {
+	Query  string `json:"query,omitempty" jsonschema:"words to find in title, description or location"`
+	From   string `json:"from,omitempty" jsonschema:"RFC 3339; events that end after it. Default: now"`
+	To     string `json:"to,omitempty" jsonschema:"RFC 3339; events that start before it"`
+	Limit  int    `json:"limit,omitempty" jsonschema:"1 to 100; default 20"`
+	Cursor string `json:"cursor,omitempty" jsonschema:"next_cursor of the previous answer"`
+}
+
+// ListEventsOutput is the output of list_events.
+type ListEventsOutput struct {
+	Events     []Event `json:"events"`
+	NextCursor string  `json:"next_cursor,omitempty" jsonschema:"present when there are more"`
+}
+
+// ListEvents lists events by their start, those to come unless `from` says
+// otherwise.
+func (h *Host) ListEvents(ctx context.Context, in ListEventsInput) (ListEventsOutput, error) {
+	var q store.EventQuery
+	var err error
+	if q.Text, err = line("query", in.Query, 0, maxQuery); err != nil {
+		return ListEventsOutput{}, err
+	}
+	if q.From, err = moment("from", in.From); err != nil {
+		return ListEventsOutput{}, err
+	}
+	if q.To, err = moment("to", in.To); err != nil {
+		return ListEventsOutput{}, err
+	}
+	if q.Limit, err = limit(in.Limit); err != nil {
+		return ListEventsOutput{}, err
+	}
+	now := h.Now()
+	if q.From.IsZero() {
+		q.From = now
+	}
+	q.After = in.Cursor
+	events, next, err := h.Store.Events(ctx, q)
+	if err != nil {
+		return ListEventsOutput{}, explain(err)
+	}
+	out := ListEventsOutput{Events: make([]Event, 0, len(events)), NextCursor: next}
+	for _, e := range events {
+		out.Events = append(out.Events, eventOf(e, now))
+	}
+	return out, nil
+}
+
+// GetEventInput is the input of get_event.
+type GetEventInput struct {
+	EventID string `json:"event_id" jsonschema:"from list_events"`
+}
+
+// GetEvent returns one event.
+func (h *Host) GetEvent(ctx context.Context, in GetEventInput) (Event, error) {
+	if err := identifier("event_id", in.EventID); err != nil {
+		return Event{}, err
+	}
+	e, err := h.Store.Event(ctx, in.EventID)
+	if err != nil {
+		return Event{}, explain(err)
+	}
+	return eventOf(e, h.Now()), nil
+}
+
+// CreateEventInput is the input of create_event.
+type CreateEventInput struct {
+	Title       string `json:"title" jsonschema:"1 to 200 characters"`
+	Description string `json:"description,omitempty" jsonschema:"at most 10000 characters"`
+	StartsAt    string `json:"starts_at" jsonschema:"RFC 3339 with a zone, in the future"`
+	EndsAt      string `json:"ends_at,omitempty" jsonschema:"RFC 3339, after starts_at"`
+	TimeZone    string `json:"time_zone,omitempty" jsonschema:"IANA name such as Europe/Berlin; default UTC"`
+	Location    string `json:"location,omitempty" jsonschema:"at most 500 characters"`
+	Capacity    int    `json:"capacity,omitempty" jsonschema:"seats, 0 to 1000000; 0 or absent is unlimited"`
+	Price       USD    `json:"price,omitempty" jsonschema:"USD for one seat as a decimal string such as 2.50, at most 1000000 and 6 decimals; absent is free"`
+}
+
+// CreateEvent adds an event. Owner only.
+func (h *Host) CreateEvent(ctx context.Context, in CreateEventInput) (Event, error) {
+	e, err := in.event(h.Now())
+	if err != nil {
+		return Event{}, err
+	}
+	if e.ID, err = h.newID("evt_", 10); err != nil {
+		return Event{}, explain(err)
+	}
+	created, err := h.Store.CreateEvent(ctx, e)
+	if err != nil {
+		return Event{}, explain(err)
+	}
+	return eventOf(created, h.Now()), nil
+}
+
+func (in CreateEventInput) event(now time.Time) (e store.Event, err error) {
+	if e.Title, err = line("title", in.Title, 1, maxTitle); err != nil {
+		return e, err
+	}
+	e.Description = in.Description
+	if err = length("description", e.Description, 0, maxDescription); err != nil {
+		return e, err
+	}
+	if e.StartsAt, err = moment("starts_at", in.StartsAt); err != nil {
+		return e, err
+	}
+	if e.StartsAt.IsZero() {
+		return e, invalid("starts_at is missing. Send RFC 3339 with a zone, such as 2027-03-14T19:30:00+01:00.")
+	}
+	if err = future("starts_at", e.StartsAt, now); err != nil {
+		return e, err
+	}
+	if e.EndsAt, err = moment("ends_at", in.EndsAt); err != nil {
+		return e, err
+	}
+	if !e.EndsAt.IsZero() && !e.EndsAt.After(e.StartsAt) {
+		return e, invalid("ends_at is not after starts_at. Send a later time, or none.")
+	}
+	if e.TimeZone, err = zone(in.TimeZone); err != nil {
+		return e, err
+	}
+	if e.Location, err = line("location", in.Location, 0, maxLocation); err != nil {
+		return e, err
+	}
+	e.Capacity = in.Capacity
+	if err = between("capacity", e.Capacity, 0, maxCapacity); err != nil {
+		return e, err
+	}
+	e.Price, err = price(in.Price)
+	return e, err
+}
+
+// newID returns a prefix and n random bytes in hex.
+func (h *Host) newID(prefix string, n int) (string, error) {
+	id := make([]byte, n)
+	if _, err := io.ReadFull(h.Rand, id); err != nil {
+		return "", err
+	}
+	return prefix + hex.EncodeToString(id), nil
+}
+
+// GetRevenueInput is the input of get_revenue.
+type GetRevenueInput struct {
+	EventID string `json:"event_id,omitempty" jsonschema:"one event; absent: all of them"`
+}
+
+// GetRevenue returns what was earned. Owner only.
+func (h *Host) GetRevenue(ctx context.Context, in GetRevenueInput) (Revenue, error) {
+	if in.EventID != "" {
+		if _, err := h.Store.Event(ctx, in.EventID); err != nil {
+			return Revenue{}, explain(err)
+		}
+	}
+	r, err := h.Store.Revenue(ctx, in.EventID)
+	if err != nil {
+		return Revenue{}, explain(err)
+	}
+	return Revenue{EventID: in.EventID, Currency: "USDC", Settled: sumOf(r.Settled), Refunded: sumOf(r.Refunded),
+		Pending: sumOf(r.Pending), Owed: sumOf(r.Owed)}, nil
+}

@@ -1,0 +1,194 @@
+package tools
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+
+	"github.com/events-concierge/concierge/payments"
+	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/store"
+)
+
+// RSVPInput is the input of rsvp_to_event.
+type RSVPInput struct {
+	EventID string `json:"event_id" jsonschema:"from list_events"`
+	Seats   int    `json:"seats,omitempty" jsonschema:"1 to 20; default 1"`
+	Name    string `json:"name,omitempty" jsonschema:"for the host's list, at most 200 characters"`
+	Email   string `json:"email,omitempty" jsonschema:"for the host's list"`
+}
+
+func (h *Host) booking(in RSVPInput) (b payments.Booking, err error) {
+	if err = identifier("event_id", in.EventID); err != nil {
+		return b, err
+	}
+	if in.Seats == 0 {
+		in.Seats = 1
+	}
+	if err = between("seats", in.Seats, 1, maxSeats); err != nil {
+		return b, err
+	}
+	if b.Name, err = line("name", in.Name, 0, maxName); err != nil {
+		return b, err
+	}
+	if b.Email, err = email(in.Email); err != nil {
+		return b, err
+	}
+	b.EventID, b.Seats = in.EventID, in.Seats
+	b.RSVPID, err = h.newID("rsvp_", 16)
+	return b, explain(err)
+}
+
+// RSVPToEvent books seats. A free event is booked at once; otherwise a call
+// without a payment is answered with [*PaymentRequired], and one with a payment
+// is paid and booked, or neither. The receipt is nil when no money was asked
+// for or offered.
+func (h *Host) RSVPToEvent(ctx context.Context, in RSVPInput, payment *x402.Payment) (RSVP, *x402.SettleResponse, error) {
+	b, err := h.booking(in)
+	if err != nil {
+		return RSVP{}, nil, err
+	}
+	repeat := func() (RSVP, *x402.SettleResponse, bool, error) {
+		if payment == nil {
+			return RSVP{}, nil, false, nil
+		}
+		paid, seen, err := h.Cashier.Repeat(ctx, h.User, b, *payment)
+		if err != nil || !seen {
+			return RSVP{}, nil, err != nil, explain(err)
+		}
+		rsvp, receipt, err := h.answer(ctx, b, paid)
+		return rsvp, receipt, true, err
+	}
+	if rsvp, receipt, done, err := repeat(); done {
+		return rsvp, receipt, err
+	}
+	event, err := h.Store.CanBook(ctx, b.EventID, b.Seats, b.Email)
+	if err != nil {
+		// Another copy of this very call may be what stands in the way.
+		if rsvp, receipt, done, err := repeat(); done {
+			return rsvp, receipt, err
+		}
+		return RSVP{}, nil, explain(err)
+	}
+	if event.Price == 0 {
+		rsvp, err := h.Store.BookFree(ctx, b)
+		return rsvpOf(rsvp), nil, explain(err)
+	}
+	order, err := h.order(event, b)
+	if err != nil {
+		return RSVP{}, nil, explain(err)
+	}
+	if payment == nil {
+		return RSVP{}, nil, &PaymentRequired{PaymentRequired: h.Cashier.Quote(order)}
+	}
+	paid, err := h.Cashier.Pay(ctx, order, *payment)
+	var refused *payments.Refused
+	if errors.As(err, &refused) {
+		return RSVP{}, nil, h.askAgain(order, refused.Reason, "The payment is refused: "+refused.Message+". Nothing was charged.")
+	}
+	if err != nil {
+		return RSVP{}, nil, explain(err)
+	}
+	return h.answer(ctx, b, paid)
+}
+
+func (h *Host) order(e store.Event, b payments.Booking) (payments.Order, error) {
+	amount, err := e.Price.Times(b.Seats)
+	if err != nil {
+		return payments.Order{}, err
+	}
+	query := url.Values{"user": {h.User}, "event": {e.ID}, "seats": {strconv.Itoa(b.Seats)}}
+	return payments.Order{
+		User: h.User, PayTo: h.PayTo, Amount: amount, Booking: b,
+		Resource: x402.Resource{
+			URL: "mcp://tool/rsvp_to_event?" + query.Encode(),
+			// Plain ASCII: some clients echo it through btoa, which takes no more.
+			Description: fmt.Sprintf("%d seat(s) at event %s", b.Seats, e.ID),
+			MimeType:    "application/json",
+		},
+	}, nil
+}
+
+// answer tells what came of a payment. One that failed is asked for anew, with
+// the reason; one that is not decided yet never is.
+func (h *Host) answer(ctx context.Context, b payments.Booking, p payments.Payment) (RSVP, *x402.SettleResponse, error) {
+	receipt := payments.Receipt(p)
+	if p.State == payments.Failed {
+		message := fmt.Sprintf("The payment failed (%s). No money was taken; sign a new payment to book.", p.Reason)
+		event, err := h.Store.CanBook(ctx, b.EventID, b.Seats, b.Email)
+		if err != nil || event.Price == 0 {
+			return RSVP{}, &receipt, &Error{Code: CodePaymentInvalid, Message: message, cause: err}
+		}
+		order, err := h.order(event, b)
+		if err != nil {
+			return RSVP{}, &receipt, explain(err)
+		}
+		return RSVP{}, &receipt, h.askAgain(order, p.Reason, message)
+	}
+	rsvp, err := h.Store.RSVP(ctx, p.RSVPID)
+	if err != nil {
+		return RSVP{}, &receipt, explain(err)
+	}
+	return rsvpOf(rsvp), &receipt, nil
+}
+
+func (h *Host) askAgain(o payments.Order, reason x402.Reason, message string) error {
+	quote := h.Cashier.Quote(o)
+	quote.Error = string(reason)
+	return &PaymentRequired{PaymentRequired: quote, Code: CodePaymentInvalid, Message: message}
+}
+
+// GetRSVPInput is the input of get_rsvp.
+type GetRSVPInput struct {
+	RSVPID string `json:"rsvp_id" jsonschema:"from rsvp_to_event"`
+}
+
+// GetRSVP returns an RSVP to whoever knows its id.
+func (h *Host) GetRSVP(ctx context.Context, in GetRSVPInput) (RSVP, error) {
+	if err := identifier("rsvp_id", in.RSVPID); err != nil {
+		return RSVP{}, err
+	}
+	r, err := h.Store.RSVP(ctx, in.RSVPID)
+	if err != nil {
+		return RSVP{}, explain(err)
+	}
+	return rsvpOf(r), nil
+}
+
+// ListRSVPsInput is the input of list_rsvps.
+type ListRSVPsInput struct {
+	EventID string `json:"event_id" jsonschema:"from list_events"`
+	Limit   int    `json:"limit,omitempty" jsonschema:"1 to 100; default 20"`
+	Cursor  string `json:"cursor,omitempty" jsonschema:"next_cursor of the previous answer"`
+}
+
+// ListRSVPsOutput is the output of list_rsvps.
+type ListRSVPsOutput struct {
+	RSVPs      []RSVP `json:"rsvps"`
+	NextCursor string `json:"next_cursor,omitempty" jsonschema:"present when there are more"`
+}
+
+// ListRSVPs lists who booked an event. Owner only.
+func (h *Host) ListRSVPs(ctx context.Context, in ListRSVPsInput) (ListRSVPsOutput, error) {
+	if err := identifier("event_id", in.EventID); err != nil {
+		return ListRSVPsOutput{}, err
+	}
+	n, err := limit(in.Limit)
+	if err != nil {
+		return ListRSVPsOutput{}, err
+	}
+	if _, err := h.Store.Event(ctx, in.EventID); err != nil {
+		return ListRSVPsOutput{}, explain(err)
+	}
+	rsvps, next, err := h.Store.RSVPs(ctx, in.EventID, n, in.Cursor)
+	if err != nil {
+		return ListRSVPsOutput{}, explain(err)
+	}
+	out := ListRSVPsOutput{RSVPs: make([]RSVP, 0, len(rsvps)), NextCursor: next}
+	for _, r := range rsvps {
+		out.RSVPs = append(out.RSVPs, rsvpOf(r))
+	}
+	return out, nil
+}
