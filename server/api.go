@@ -1,0 +1,163 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/tools"
+)
+
+func reply(w http.ResponseWriter, status int, v any) error {
+	var body bytes.Buffer
+	if err := json.NewEncoder(&body).Encode(v); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(body.Bytes()) // a client that has gone is nobody's error
+	return nil
+}
+
+func decode(r *http.Request, into any) error {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	return tools.DecodeInput(body, into)
+}
+
+type registration struct {
+	Email         string `json:"email"`
+	WalletAddress string `json:"wallet_address,omitempty"`
+}
+
+type registered struct {
+	User          string `json:"user"`
+	MCPURL        string `json:"mcp_url"`
+	OwnerToken    string `json:"owner_token"`
+	WalletAddress string `json:"wallet_address"`
+}
+
+func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
+	var in registration
+	if err := decode(r, &in); err != nil {
+		return err
+	}
+	var payTo x402.Address
+	if in.WalletAddress != "" {
+		var err error
+		if payTo, err = x402.ParseAddress(in.WalletAddress); err != nil || payTo.IsZero() {
+			return &problem{status: http.StatusBadRequest, code: string(tools.CodeInvalidArgument), cause: err,
+				detail: "wallet_address is not an address you can be paid at. Send 0x and 40 hex digits, or none to get a wallet."}
+		}
+	}
+	user, token, err := s.Hosts.Register(r.Context(), in.Email, payTo)
+	if err != nil {
+		return err
+	}
+	recordOf(r.Context()).user = user.ID
+	w.Header().Set("Cache-Control", "no-store")
+	return reply(w, http.StatusCreated, registered{User: user.ID, MCPURL: s.base(r) + "/mcp/users/" + user.ID,
+		OwnerToken: token, WalletAddress: user.WalletAddress.String()})
+}
+
+func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
+	h, err := s.Hosts.Host(r.Context(), r.PathValue("user"))
+	if err != nil {
+		return err
+	}
+	q := r.URL.Query()
+	in := tools.ListEventsInput{Query: q.Get("query"), From: q.Get("from"), To: q.Get("to"), Cursor: q.Get("cursor")}
+	if n := q.Get("limit"); n != "" {
+		if in.Limit, err = strconv.Atoi(n); err != nil {
+			return &tools.Error{Code: tools.CodeInvalidArgument, Message: "limit is not a number. Send 1 to 100."}
+		}
+	}
+	out, err := h.ListEvents(r.Context(), in)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, out)
+}
+
+func (s *Server) getEvent(w http.ResponseWriter, r *http.Request) error {
+	h, err := s.Hosts.Host(r.Context(), r.PathValue("user"))
+	if err != nil {
+		return err
+	}
+	out, err := h.GetEvent(r.Context(), tools.GetEventInput{EventID: r.PathValue("event")})
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, out)
+}
+
+func (s *Server) createEvent(w http.ResponseWriter, r *http.Request) error {
+	c, err := s.ownerCall(r)
+	if err != nil {
+		return err
+	}
+	var in tools.CreateEventInput
+	if err := decode(r, &in); err != nil {
+		return err
+	}
+	out, err := c.Host.CreateEvent(r.Context(), in)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusCreated, out)
+}
+
+func (s *Server) revenue(w http.ResponseWriter, r *http.Request) error {
+	c, err := s.ownerCall(r)
+	if err != nil {
+		return err
+	}
+	out, err := c.Host.GetRevenue(r.Context(), tools.GetRevenueInput{EventID: r.URL.Query().Get("event_id")})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	return reply(w, http.StatusOK, out)
+}
+
+// info says what is here, for people with curl and for scripts.
+func (s *Server) info(w http.ResponseWriter, r *http.Request) error {
+	base := s.base(r)
+	endpoints := map[string]string{
+		"host": base + "/mcp/users/{user}", "register": base + "/api/users",
+		"events": base + "/api/users/{user}/events", "health": base + "/healthz", "ready": base + "/readyz",
+	}
+	if s.Devnet != nil {
+		endpoints["devnet_rpc"], endpoints["devnet_faucet"] = base+"/devnet/", base+"/devnet/faucet"
+	}
+	return reply(w, http.StatusOK, map[string]any{
+		"name": "events-concierge", "version": s.Version, "endpoints": endpoints,
+		"payment": map[string]any{"scheme": x402.SchemeExact, "network": s.Network, "network_name": s.Network.Name(1),
+			"asset": s.Asset, "currency": "USDC", "x402_versions": []int{1, 2}},
+	})
+}
+
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) error {
+	return reply(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+	defer cancel()
+	if _, _, err := s.Hosts.Server.Users(ctx, 1, ""); err != nil {
+		return &problem{status: http.StatusServiceUnavailable, code: "store_unavailable", detail: "The data directory can't be read.", cause: err}
+	}
+	if s.Ready != nil {
+		if err := s.Ready(ctx); err != nil {
+			return &problem{status: http.StatusServiceUnavailable, code: string(tools.CodePaymentUnavailable), detail: "The chain can't be reached, so payments can't be taken.", cause: err}
+		}
+	}
+	return reply(w, http.StatusOK, map[string]string{"status": "ready"})
+}

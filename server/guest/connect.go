@@ -1,0 +1,252 @@
+package guest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"sync"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/events-concierge/concierge/payments/wallet"
+	"github.com/events-concierge/concierge/payments/x402"
+)
+
+const (
+	callTimeout = 70 * time.Second // a Host answers within 45 s, pending if need be
+	maxAnswer   = 4 << 20          // bytes of one answer
+)
+
+// Config is what a Guest brings along.
+type Config struct {
+	Policy Policy
+	// Wallet pays. Without one only what is free can be booked.
+	Wallet wallet.Signer
+	// Version is the program's, told to Hosts.
+	Version string
+	// Protocol is the newest revision of MCP to speak; empty: the newest that
+	// both sides know.
+	Protocol string
+
+	Now  func() time.Time // default time.Now
+	Rand io.Reader        // default crypto/rand.Reader
+	// Pause waits between two tries. Default: d, or until ctx ends.
+	Pause func(ctx context.Context, d time.Duration) error
+	// Transport carries HTTP. Default http.DefaultTransport.
+	Transport http.RoundTripper
+}
+
+func (c *Config) defaults() {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if c.Transport == nil {
+		c.Transport = http.DefaultTransport
+	}
+	if c.Pause == nil {
+		c.Pause = func(ctx context.Context, d time.Duration) error {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(d):
+				return nil
+			}
+		}
+	}
+}
+
+// Host is a connection to one Host. Safe for concurrent use.
+type Host struct {
+	Config
+	client  *mcp.Client
+	connect func() mcp.Transport
+	header  bool // pay by HTTP header, else by `_meta`
+
+	unsettled unsettled
+	dialing   chan struct{}  // a place for the one call that connects
+	ending    sync.WaitGroup // sessions that broke and are being closed
+
+	mu      sync.Mutex // not held while anything is waited for
+	session *mcp.ClientSession
+	closed  bool
+}
+
+var errClosed = errors.New("the connection to the host is closed")
+
+// Dial connects to the Host at url over streamable HTTP.
+func Dial(ctx context.Context, url string, c Config) (*Host, error) {
+	c.defaults()
+	web := &http.Client{
+		Timeout:   callTimeout,
+		Transport: &transport{next: c.Transport},
+		// A payment goes where it was meant to go, or nowhere.
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return errors.New("the host redirects elsewhere; use the address it redirects to if you trust it")
+		},
+	}
+	return dial(ctx, c, true, func() mcp.Transport {
+		return &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: web, DisableStandaloneSSE: true,
+			MaxRetries: -1, MaxEventSize: maxAnswer}
+	})
+}
+
+// Command connects to a Host that is a program speaking MCP on its standard
+// input and output. After a lost connection it is started anew.
+func Command(ctx context.Context, command func() *exec.Cmd, c Config) (*Host, error) {
+	c.defaults()
+	return dial(ctx, c, false, func() mcp.Transport { return &mcp.CommandTransport{Command: command()} })
+}
+
+// Over connects to a Host by whatever transport connect makes, such as one in
+// memory, and pays by `_meta`.
+func Over(ctx context.Context, connect func() mcp.Transport, c Config) (*Host, error) {
+	c.defaults()
+	return dial(ctx, c, false, connect)
+}
+
+func dial(ctx context.Context, c Config, header bool, connect func() mcp.Transport) (*Host, error) {
+	h := &Host{Config: c, connect: connect, header: header, dialing: make(chan struct{}, 1),
+		client: mcp.NewClient(&mcp.Implementation{Name: "events-concierge-guest", Version: c.Version},
+			&mcp.ClientOptions{Capabilities: &mcp.ClientCapabilities{},
+				// Without it a Host may have one call sent to it ten times.
+				MultiRoundTrip: &mcp.MultiRoundTripOptions{Disabled: true}})}
+	if _, err := h.live(ctx); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// live returns the session, connecting if there is none. One call connects, and
+// the others wait for it no longer than they want to.
+func (h *Host) live(ctx context.Context) (*mcp.ClientSession, error) {
+	if session, err := h.current(); session != nil || err != nil {
+		return session, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	select {
+	case h.dialing <- struct{}{}:
+		defer func() { <-h.dialing }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("connect to the host: %w", ctx.Err())
+	}
+	if session, err := h.current(); session != nil || err != nil {
+		return session, err
+	}
+	session, err := h.client.Connect(ctx, h.connect(), &mcp.ClientSessionOptions{ProtocolVersion: h.Protocol})
+	if err != nil {
+		return nil, &strangersError{"connect to the host", err}
+	}
+	h.mu.Lock()
+	closed := h.closed
+	if !closed {
+		h.session = session
+	}
+	h.mu.Unlock()
+	if closed {
+		return nil, errors.Join(errClosed, session.Close())
+	}
+	return session, nil
+}
+
+func (h *Host) current() (*mcp.ClientSession, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, errClosed
+	}
+	return h.session, nil
+}
+
+// drop forgets a session that broke; the next call connects anew. Other calls
+// may still wait for their answers over it, and nobody should wait for them.
+func (h *Host) drop(broken *mcp.ClientSession) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.session == broken {
+		h.session = nil
+		h.ending.Go(func() { _ = broken.Close() }) // it is broken already
+	}
+}
+
+// Server returns the name of the other side and the revision of MCP that is
+// spoken with it.
+func (h *Host) Server(ctx context.Context) (name, protocol string, err error) {
+	session, err := h.live(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	init := session.InitializeResult()
+	if init.ServerInfo != nil {
+		name = init.ServerInfo.Name
+	}
+	return name, init.ProtocolVersion, nil
+}
+
+// Close ends the connection, after the calls that are under way.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	session := h.session
+	h.session, h.closed = nil, true
+	h.mu.Unlock()
+	var err error
+	if session != nil {
+		err = session.Close()
+	}
+	h.ending.Wait()
+	return err
+}
+
+// call calls a tool, with a payment if there is one. An error means that there
+// was no answer: with a payment, nobody knows whether it was taken.
+func (h *Host) call(ctx context.Context, tool string, args any, payment *x402.Payment) (Answer, error) {
+	answer, err := h.callOnce(ctx, tool, args, payment)
+	if errors.Is(err, mcp.ErrConnectionClosed) {
+		// The session had ended before, so nothing was sent.
+		answer, err = h.callOnce(ctx, tool, args, payment)
+	}
+	if err != nil {
+		return Answer{}, &strangersError{"call " + tool, err}
+	}
+	return answer, nil
+}
+
+func (h *Host) callOnce(caller context.Context, tool string, args any, payment *x402.Payment) (Answer, error) {
+	session, err := h.live(caller)
+	if err != nil {
+		return Answer{}, err
+	}
+	ctx, cancel := context.WithTimeout(caller, callTimeout)
+	defer cancel()
+	params := &mcp.CallToolParams{Name: tool, Arguments: args}
+	if payment != nil && h.header {
+		if ctx, err = withPayment(ctx, payment); err != nil {
+			return Answer{}, err
+		}
+	} else if payment != nil {
+		params.Meta = mcp.Meta{x402.MetaPayment: payment}
+	}
+	result, err := session.CallTool(ctx, params)
+	if err != nil {
+		// A caller who gives up, and a Host that refuses, leave the session whole;
+		// others may be calling over it.
+		var refused *jsonrpc.Error
+		if caller.Err() == nil && !errors.As(err, &refused) {
+			h.drop(session)
+		}
+		return Answer{}, err
+	}
+	if result.NeedsInput() {
+		return Answer{}, errors.New("the host asks questions, which a guest does not answer")
+	}
+	return answerOf(result)
+}

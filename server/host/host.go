@@ -1,0 +1,171 @@
+// Package host runs the Hosts of a server: it registers users, opens each
+// user's file on demand, gives it its tools and the one [payments.Cashier] of
+// the server, and serves it over MCP on stdio. Package server serves it over
+// HTTP.
+//
+// Start with [Open]. Everything that a Hosts keeps is below one directory:
+//
+//	secret.key         32 random bytes; names users and locks their wallets
+//	network            the name of the network that its money is on
+//	server.db          users, owner-token hashes, payment claims
+//	hosts/ab/abcd….db  one user's events, RSVPs, payments and wallet
+package host
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/events-concierge/concierge/payments"
+	"github.com/events-concierge/concierge/store"
+	"github.com/events-concierge/concierge/tools"
+)
+
+// Config is what [Open] needs.
+type Config struct {
+	// Dir is the data directory; it is made if it is not there.
+	Dir string
+	// Network names the chain that money is on, such as "devnet". A directory
+	// belongs to the first network that it is opened with: play money and real
+	// money must not meet in one ledger. Empty: no payments will be taken.
+	Network string
+	// Payments has the network's side of the Cashier. Claims, Ledger, Log, Now and
+	// Rand are set by Open.
+	Payments payments.Config
+	Log      *slog.Logger
+	Now      func() time.Time // default time.Now
+	Rand     io.Reader        // default crypto/rand.Reader
+}
+
+// Hosts are all users of one data directory. Safe for concurrent use, and by
+// several processes at a time.
+type Hosts struct {
+	Config
+	Server  *store.Server
+	Cashier *payments.Cashier
+	secret  []byte
+
+	mu     sync.Mutex
+	open   map[string]*entry
+	closed bool
+}
+
+// entry is one Host, or the attempt to open it.
+type entry struct {
+	ready chan struct{} // closed when host or err is set
+	host  *tools.Host
+	err   error
+}
+
+// Open opens the data directory. Close it to wait for payments under way.
+func Open(ctx context.Context, c Config) (*Hosts, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if err := claimNetwork(filepath.Join(c.Dir, "network"), c.Network); err != nil {
+		return nil, err
+	}
+	secret, err := loadSecret(filepath.Join(c.Dir, "secret.key"), c.Rand)
+	if err != nil {
+		return nil, fmt.Errorf("server secret: %w", err)
+	}
+	server, err := store.OpenServer(ctx, filepath.Join(c.Dir, "server.db"), store.Options{Now: c.Now})
+	if err != nil {
+		return nil, err
+	}
+	h := &Hosts{Config: c, Server: server, secret: secret, open: map[string]*entry{}}
+	p := c.Payments
+	p.Claims, p.Ledger, p.Log, p.Now, p.Rand = server.Claims(), h.ledger, c.Log, c.Now, c.Rand
+	h.Cashier = payments.New(p)
+	return h, nil
+}
+
+// Host returns a user's Host, opening it if need be. Errors:
+// [store.ErrUserNotFound], and whatever keeps its file from being opened; the
+// next call tries again.
+func (h *Hosts) Host(ctx context.Context, user string) (*tools.Host, error) {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return nil, errors.New("the server is stopping")
+	}
+	e := h.open[user]
+	if e == nil {
+		e = &entry{ready: make(chan struct{})}
+		h.open[user] = e
+		h.mu.Unlock()
+		// Others wait for this attempt, so it must not die with this caller.
+		e.host, e.err = h.openHost(context.WithoutCancel(ctx), user)
+		if e.err != nil {
+			h.mu.Lock()
+			delete(h.open, user)
+			h.mu.Unlock()
+		}
+		close(e.ready)
+		return e.host, e.err
+	}
+	h.mu.Unlock()
+	select {
+	case <-e.ready:
+		return e.host, e.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (h *Hosts) openHost(ctx context.Context, user string) (*tools.Host, error) {
+	u, err := h.Server.User(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	file, err := store.OpenHost(ctx, h.path(user), store.Options{Now: h.Now})
+	if err != nil {
+		return nil, fmt.Errorf("open the host of %s: %w", user, err)
+	}
+	return &tools.Host{User: u.ID, PayTo: u.WalletAddress, Store: file, Cashier: h.Cashier, Now: h.Now, Rand: h.Rand}, nil
+}
+
+func (h *Hosts) path(user string) string {
+	return filepath.Join(h.Dir, "hosts", user[:2], user+".db")
+}
+
+func (h *Hosts) ledger(ctx context.Context, user string) (payments.Ledger, func(), error) {
+	host, err := h.Host(ctx, user)
+	if err != nil {
+		return nil, nil, err
+	}
+	return host.Store, func() {}, nil
+}
+
+// Close waits for payments under way, at most until ctx ends, and closes all
+// files. Calls of Hosts must have ended before.
+func (h *Hosts) Close(ctx context.Context) error {
+	err := h.Cashier.Close(ctx)
+	h.mu.Lock()
+	h.closed = true
+	var last []*entry
+	for _, e := range h.open {
+		last = append(last, e)
+	}
+	h.mu.Unlock()
+	for _, e := range last {
+		<-e.ready
+		if e.host != nil {
+			err = errors.Join(err, e.host.Store.Close())
+		}
+	}
+	return errors.Join(err, h.Server.Close())
+}

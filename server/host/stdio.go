@@ -1,0 +1,200 @@
+package host
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+
+	"github.com/events-concierge/concierge/tools"
+)
+
+// MaxMessage is the longest JSON-RPC message read, in bytes.
+const MaxMessage = 1 << 20
+
+// atOnce bounds how many messages of one client are worked on at a time; it
+// holds still until one is done.
+const atOnce = 32
+
+// ServeHost serves one Host over a pair of pipes, see [ServeStdio].
+func ServeHost(ctx context.Context, s *server.MCPServer, h *tools.Host, owner bool, in io.Reader, out io.Writer) error {
+	return ServeStdio(ctx, s, in, out, func(ctx context.Context) context.Context {
+		return tools.WithCall(ctx, &tools.Call{Host: h, Owner: owner})
+	})
+}
+
+// ServeStdio serves MCP over a pair of pipes, one JSON-RPC message a line; each
+// message is handled in a context made by each.
+// It reads until in or ctx ends. Tool calls that are under way then still finish
+// and are answered: a payment must not be cut off because its client has gone.
+//
+// It is used instead of mcp-go's own loop, which cancels calls at the end of
+// input, reads lines of any length, and shares one session in a process.
+func ServeStdio(ctx context.Context, s *server.MCPServer, in io.Reader, out io.Writer, each func(context.Context) context.Context) error {
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	session := &stdioSession{notifications: make(chan mcp.JSONRPCNotification, atOnce)}
+	if err := s.RegisterSession(serving, session); err != nil {
+		return err
+	}
+	defer s.UnregisterSession(context.WithoutCancel(ctx), session.SessionID())
+	serving = s.WithContext(serving, session)
+
+	w := &lineWriter{out: out}
+	handle := func(message []byte) {
+		if answer := s.HandleMessage(each(serving), message); answer != nil {
+			w.write(answer)
+		}
+	}
+	var calls, others sync.WaitGroup
+	others.Go(func() { session.forward(serving, w) })
+	places := make(chan struct{}, atOnce)
+	messages, readErr := read(ctx, in)
+	for message := range messages {
+		var work *sync.WaitGroup
+		switch methodOf(message) {
+		case string(mcp.MethodInitialize):
+			handle(message) // what follows relies on it
+			continue
+		case string(mcp.MethodToolsCall):
+			work = &calls
+		default:
+			work = &others
+		}
+		places <- struct{}{}
+		work.Go(func() {
+			defer func() { <-places }()
+			handle(message)
+		})
+	}
+	calls.Wait()
+	stop()
+	others.Wait()
+	return errors.Join(*readErr, w.err)
+}
+
+// read returns the messages that come in; the channel is closed at the end of
+// in or of ctx, and the error may be looked at then. After the end of ctx the
+// goroutine stays in its last Read, which nothing can interrupt, until the
+// process ends or the other side closes the pipe.
+func read(ctx context.Context, in io.Reader) (<-chan []byte, *error) {
+	lines := make(chan []byte)
+	messages, failed := make(chan []byte), new(error)
+	lineErr := make(chan error, 1)
+	go func() {
+		defer close(lines)
+		r := bufio.NewReaderSize(in, MaxMessage)
+		for {
+			message, err := readMessage(r)
+			if len(message) > 0 {
+				select {
+				case lines <- message:
+				case <-ctx.Done():
+					return
+				}
+			}
+			if err != nil {
+				lineErr <- err
+				return
+			}
+		}
+	}()
+	go func() {
+		defer close(messages)
+		for {
+			select {
+			case message, ok := <-lines:
+				if !ok {
+					if err := <-lineErr; !errors.Is(err, io.EOF) {
+						*failed = err
+					}
+					return
+				}
+				messages <- message
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return messages, failed
+}
+
+// readMessage returns the next line. A line that is too long is read to its end
+// and replaced by one that is answered with a parse error.
+func readMessage(r *bufio.Reader) ([]byte, error) {
+	line, err := r.ReadSlice('\n')
+	message := bytes.TrimSpace(bytes.Clone(line))
+	for tooLong := errors.Is(err, bufio.ErrBufferFull); tooLong; tooLong = errors.Is(err, bufio.ErrBufferFull) {
+		message = []byte("the message is longer than allowed")
+		_, err = r.ReadSlice('\n')
+	}
+	return message, err
+}
+
+func methodOf(message []byte) string {
+	var m struct {
+		Method string `json:"method"`
+	}
+	_ = json.Unmarshal(message, &m) // what is no JSON has no method; the server answers it
+	return m.Method
+}
+
+// lineWriter writes one message a line. After the first error it is silent: the
+// client has gone.
+type lineWriter struct {
+	mu  sync.Mutex
+	out io.Writer
+	err error
+}
+
+func (w *lineWriter) write(message any) {
+	line, err := json.Marshal(message)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return
+	}
+	if err == nil {
+		_, err = w.out.Write(append(line, '\n'))
+	}
+	w.err = err
+}
+
+// stdioSession is the one client of a pair of pipes.
+type stdioSession struct {
+	mu            sync.Mutex
+	initialized   bool
+	notifications chan mcp.JSONRPCNotification
+}
+
+func (s *stdioSession) SessionID() string                                   { return "stdio" }
+func (s *stdioSession) NotificationChannel() chan<- mcp.JSONRPCNotification { return s.notifications }
+
+func (s *stdioSession) Initialize() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.initialized = true
+}
+
+func (s *stdioSession) Initialized() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.initialized
+}
+
+func (s *stdioSession) forward(ctx context.Context, w *lineWriter) {
+	for {
+		select {
+		case n := <-s.notifications:
+			w.write(n)
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,162 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/events-concierge/concierge/tools"
+)
+
+// record is what the log says of one request beyond its first line. Handlers
+// fill it in.
+type record struct {
+	route string
+	user  string
+	code  string
+	err   error
+	call  *tools.Call
+}
+
+type recordKey struct{}
+
+func recordOf(ctx context.Context) *record { return ctx.Value(recordKey{}).(*record) }
+
+// handle makes an http.HandlerFunc of a handler that returns what went wrong.
+func (s *Server) handle(next func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		rec := recordOf(r.Context())
+		rec.route, rec.user = r.Pattern, r.PathValue("user")
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if err := next(w, r); err != nil {
+			p := problemOf(err)
+			rec.code, rec.err = p.code, p.cause
+			p.write(w)
+		}
+	}
+}
+
+// observe writes one log record a request, and keeps a panic from ending more
+// than its request.
+func (s *Server) observe(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		rec := &record{}
+		sw := &statusWriter{ResponseWriter: w}
+		defer func() {
+			if p := recover(); p != nil {
+				s.Log.Error("handler panicked", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+				rec.code, rec.err = string(tools.CodeInternal), fmt.Errorf("panic: %v", p)
+				if sw.status == 0 {
+					problemOf(rec.err).write(sw)
+				}
+			}
+			s.Log.LogAttrs(r.Context(), levelOf(r, sw.status), "request", rec.attrs(r, sw.status, time.Since(start))...)
+		}()
+		next.ServeHTTP(sw, r.WithContext(context.WithValue(r.Context(), recordKey{}, rec)))
+	})
+}
+
+// levelOf keeps probes, which come every few seconds, out of the ordinary log.
+func levelOf(r *http.Request, status int) slog.Level {
+	switch {
+	case status >= 500:
+		return slog.LevelError
+	case r.URL.Path == "/healthz" || r.URL.Path == "/readyz" || strings.HasPrefix(r.URL.Path, "/devnet"):
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}
+
+func (rec *record) attrs(r *http.Request, status int, took time.Duration) []slog.Attr {
+	attrs := []slog.Attr{slog.String("method", r.Method), slog.String("route", rec.route), slog.Int("status", status),
+		slog.Duration("dur", took.Round(time.Microsecond))}
+	add := func(key, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(key, value))
+		}
+	}
+	add("user", rec.user)
+	if c := rec.call; c != nil {
+		add("tool", c.Tool)
+		add("payer", c.Payer)
+		if c.Receipt != nil {
+			add("tx", c.Receipt.Transaction)
+		}
+		add("code", string(c.Code))
+	}
+	add("code", rec.code)
+	if rec.err != nil {
+		add("err", rec.err.Error())
+	}
+	return attrs
+}
+
+// statusWriter remembers the status.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController through.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// secure sets the headers that are right for every answer of a server that
+// serves data only.
+func secure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("X-Frame-Options", "DENY")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// checkHost refuses a request that reached a loopback address under a foreign
+// name: a web page that let its own name point here (DNS rebinding). A proxy
+// on the same machine is known by the public URL.
+func (s *Server) checkHost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+		if local != nil && isLoopback(local.String()) && !isLoopback(r.Host) &&
+			(s.PublicURL == nil || !strings.EqualFold(r.Host, s.PublicURL.Host)) {
+			p := &problem{status: http.StatusForbidden, code: "wrong_host",
+				detail: "The Host header names neither this machine nor the public URL. Start the server with --public-url if it is reached by this name."}
+			recordOf(r.Context()).code = p.code
+			p.write(w)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func isLoopback(hostport string) bool {
+	name, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		name = strings.Trim(hostport, "[]")
+	}
+	addr, err := netip.ParseAddr(name)
+	return strings.EqualFold(name, "localhost") || err == nil && addr.Unmap().IsLoopback()
+}

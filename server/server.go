@@ -1,0 +1,139 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/mark3labs/mcp-go/server"
+	"github.com/rs/cors"
+
+	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/tools"
+)
+
+// Limits of one request. A tool answers within 45 s; what is longer is a client
+// that does not read.
+const (
+	maxBody           = host.MaxMessage
+	maxHeader         = 64 << 10 // a payment in a header is up to 44 KB
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = 75 * time.Second
+	idleTimeout       = 2 * time.Minute
+)
+
+// Config is what [New] needs.
+type Config struct {
+	Hosts   *host.Hosts
+	Version string
+	Log     *slog.Logger
+	// PublicURL is where clients reach the server, such as
+	// https://events.example.org. Empty: derived from each request.
+	PublicURL *url.URL
+	// Origins are the web origins whose pages may call the server (CORS).
+	Origins []string
+	// Ready says whether payments can be taken; nil means yes.
+	Ready func(context.Context) error
+	// Network and Asset are told to clients by /mcp/info.
+	Network x402.Network
+	Asset   x402.Address
+	// Devnet, if there is one, is served below /devnet.
+	Devnet http.Handler
+}
+
+// Server answers HTTP for all Hosts.
+type Server struct {
+	Config
+	mcp     *server.StreamableHTTPServer
+	handler http.Handler
+}
+
+// New returns the server; it listens to nothing yet.
+func New(c Config) *Server {
+	s := &Server{Config: c}
+	s.mcp = server.NewStreamableHTTPServer(tools.NewServer(c.Version, c.Log),
+		server.WithStateLess(true), server.WithDisableStreaming(true), // every answer is one JSON body
+		server.WithDisableLocalhostProtection(true), // checkHost does it, and knows the public URL
+		server.WithStreamableHTTPLogger(c.Log))
+	mux := http.NewServeMux()
+	mux.HandleFunc("/mcp/users/{user}", s.handle(s.serveMCP))
+	mux.HandleFunc("GET /mcp/info", s.handle(s.info))
+	mux.HandleFunc("POST /api/users", s.handle(s.register))
+	mux.HandleFunc("GET /api/users/{user}/events", s.handle(s.listEvents))
+	mux.HandleFunc("POST /api/users/{user}/events", s.handle(s.createEvent))
+	mux.HandleFunc("GET /api/users/{user}/events/{event}", s.handle(s.getEvent))
+	mux.HandleFunc("POST /api/users/{user}/events/{event}/rsvps", s.handle(s.rsvp))
+	mux.HandleFunc("GET /api/users/{user}/revenue", s.handle(s.revenue))
+	mux.HandleFunc("GET /healthz", s.handle(s.healthz))
+	mux.HandleFunc("GET /readyz", s.handle(s.readyz))
+	if c.Devnet != nil {
+		mux.Handle("/devnet/", http.StripPrefix("/devnet", c.Devnet))
+		mux.HandleFunc("/devnet", func(w http.ResponseWriter, r *http.Request) { // without a redirect, which few RPC clients follow
+			r.URL.Path = "/"
+			c.Devnet.ServeHTTP(w, r)
+		})
+	}
+	mux.HandleFunc("/", s.handle(func(http.ResponseWriter, *http.Request) error {
+		return &problem{status: http.StatusNotFound, code: "not_found", detail: "There is nothing at this path. /mcp/info lists what there is."}
+	}))
+	s.handler = s.observe(secure(s.cors(s.checkHost(mux))))
+	return s
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Serve answers on l until ctx ends, then lets calls in flight finish, at most
+// for grace.
+func (s *Server) Serve(ctx context.Context, l net.Listener, grace time.Duration) error {
+	web := &http.Server{
+		Handler: s, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- web.Serve(l) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	err := web.Shutdown(stopping)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = errors.Join(fmt.Errorf("calls did not finish within %s", grace), web.Close())
+	}
+	if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
+
+func (s *Server) cors(next http.Handler) http.Handler {
+	if len(s.Origins) == 0 {
+		return next
+	}
+	return cors.New(cors.Options{
+		AllowedOrigins: s.Origins,
+		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
+		AllowedHeaders: []string{"Content-Type", "Authorization", x402.HeaderPaymentV1, x402.HeaderPaymentV2,
+			"Mcp-Session-Id", "Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Last-Event-ID"},
+		ExposedHeaders: []string{x402.HeaderResponseV1, x402.HeaderRequired, x402.HeaderResponseV2, "Mcp-Session-Id"},
+		MaxAge:         int(time.Hour.Seconds()),
+	}).Handler(next)
+}
+
+// base returns the URL below which clients reach this server.
+func (s *Server) base(r *http.Request) string {
+	if s.PublicURL != nil {
+		return s.PublicURL.String()
+	}
+	return "http://" + r.Host
+}
