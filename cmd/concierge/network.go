@@ -1,0 +1,229 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/spf13/cobra"
+
+	"github.com/events-concierge/concierge/payments"
+	"github.com/events-concierge/concierge/payments/devnet"
+	"github.com/events-concierge/concierge/payments/evm"
+	"github.com/events-concierge/concierge/payments/wallet"
+	"github.com/events-concierge/concierge/payments/x402"
+)
+
+// networkFlags say which chain is paid on, and how it is reached.
+type networkFlags struct {
+	name          string
+	rpc           string
+	facilitator   string
+	confirmations uint64
+	gasKeystore   string
+}
+
+// Names of --network.
+const (
+	onDevnet      = "devnet"
+	onBaseSepolia = "base-sepolia"
+	onBase        = "base"
+)
+
+// Environment variables that hold secrets, which are never flags.
+const (
+	envGasKey        = "CONCIERGE_GAS_KEY"
+	envGasPassphrase = "CONCIERGE_GAS_PASSPHRASE"
+)
+
+// addChain adds the flags for reading a chain.
+func (n *networkFlags) addChain(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&n.name, "network", onDevnet, "devnet, base-sepolia or base")
+	cmd.Flags().StringVar(&n.rpc, "rpc", "", "URL of a node's JSON-RPC (default: the network's public one; devnet: embedded)")
+}
+
+// addSettling adds the flags for settling on it, too.
+func (n *networkFlags) addSettling(cmd *cobra.Command) {
+	n.addChain(cmd)
+	cmd.Flags().StringVar(&n.facilitator, "facilitator", "local", "who settles payments; local: this process, with its own gas key")
+	cmd.Flags().Uint64Var(&n.confirmations, "confirmations", 1, "blocks that a payment must have")
+	cmd.Flags().StringVar(&n.gasKeystore, "gas-keystore", "", "keystore file of the account that pays for gas; its passphrase is in "+envGasPassphrase+" (or a raw key in "+envGasKey+")")
+}
+
+func (n *networkFlags) network() (x402.Network, error) {
+	switch n.name {
+	case onDevnet, onBaseSepolia:
+		return x402.BaseSepolia, nil
+	case onBase:
+		return x402.Base, nil
+	}
+	return "", misuse("--network %q: want devnet, base-sepolia or base", n.name)
+}
+
+func (n *networkFlags) endpoint() string {
+	switch {
+	case n.rpc != "":
+		return n.rpc
+	case n.name == onBase:
+		return "https://mainnet.base.org"
+	default:
+		return "https://sepolia.base.org"
+	}
+}
+
+// settling is a network on which this process settles payments itself.
+type settling struct {
+	network x402.Network
+	asset   x402.Address
+	domain  x402.Domain
+	client  *evm.Client
+	local   *payments.Local
+	chain   *devnet.Chain // if it is embedded
+}
+
+// payments returns the network's side of a Cashier.
+func (n *networkFlags) payments(f payments.Facilitator, c payments.Chain) (payments.Config, error) {
+	network, err := n.network()
+	asset, domain, _ := x402.USDC(network)
+	return payments.Config{Network: network, Asset: asset, Domain: domain, Facilitator: f, Chain: c}, err
+}
+
+func (s *settling) ready(ctx context.Context) error {
+	_, err := s.client.Head(ctx)
+	return err
+}
+
+func (s *settling) close() error {
+	s.client.Close()
+	if s.chain != nil {
+		return s.chain.Close()
+	}
+	return nil
+}
+
+// valid finds what is wrong with the flags without asking anybody.
+func (n *networkFlags) valid() error {
+	if _, err := n.network(); err != nil {
+		return err
+	}
+	if n.facilitator != "local" {
+		return misuse("--facilitator %q: this version settles by itself only; want local", n.facilitator)
+	}
+	if n.name != onDevnet && n.gasKeystore == "" && os.Getenv(envGasKey) == "" {
+		return misuse("settling on %s needs an account with ETH for gas: set %s, or --gas-keystore and %s", n.name, envGasKey, envGasPassphrase)
+	}
+	return nil
+}
+
+// open connects to the chain, checks that it is the right one with the right
+// token, and makes the gas account ready. It fails closed.
+func (n *networkFlags) open(ctx context.Context, log *slog.Logger) (_ *settling, err error) {
+	if err := n.valid(); err != nil {
+		return nil, err
+	}
+	s := &settling{}
+	s.network, _ = n.network()
+	s.asset, s.domain, _ = x402.USDC(s.network)
+	defer func() {
+		if err != nil && s.client != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if n.name == onDevnet && n.rpc == "" {
+		if s.chain, err = devnet.Start(devnet.Options{Log: log}); err != nil {
+			return nil, err
+		}
+		if s.client, err = evm.NewClient(ctx, s.chain.RPC(), evm.Options{Confirmations: n.confirmations, Poll: 10 * time.Millisecond}); err != nil {
+			return nil, errors.Join(err, s.chain.Close())
+		}
+	} else if s.client, err = evm.Dial(ctx, n.endpoint(), evm.Options{Confirmations: n.confirmations, Poll: n.poll()}); err != nil {
+		return nil, err
+	}
+	if err := s.check(ctx); err != nil {
+		return nil, err
+	}
+	gas, err := n.gasKey(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	s.local = payments.NewLocal(s.client, evm.NewSender(s.client, gas), s.asset, time.Now, log)
+	return s, nil
+}
+
+func (n *networkFlags) poll() time.Duration {
+	if n.name == onDevnet {
+		return 50 * time.Millisecond
+	}
+	return 0 // the default
+}
+
+// check refuses a chain or a token that is not what signatures will be made for.
+func (s *settling) check(ctx context.Context) error {
+	if got := x402.EVM(s.client.ChainID()); got != s.network {
+		return fmt.Errorf("the node at --rpc serves %s, not %s", got, s.network)
+	}
+	domain := evm.Domain{Domain: s.domain, ChainID: s.client.ChainID(), Token: s.asset}
+	got, err := s.client.DomainSeparator(ctx, s.asset)
+	if err != nil {
+		return err
+	}
+	if got != domain.Separator() {
+		return fmt.Errorf("the token at %s signs in another EIP-712 domain than USDC on %s", s.asset, s.network)
+	}
+	return nil
+}
+
+// gasKey returns the account that pays for gas. On devnet it is made up and
+// funded by the faucet.
+func (n *networkFlags) gasKey(ctx context.Context, s *settling) (evm.Key, error) {
+	if n.gasKeystore != "" {
+		return wallet.Open(n.gasKeystore, os.Getenv(envGasPassphrase))
+	}
+	key, err := wallet.FromEnv(envGasKey)
+	if !errors.Is(err, wallet.ErrNoWallet) {
+		return key, err
+	}
+	if key, err = wallet.New(rand.Reader); err != nil {
+		return nil, err
+	}
+	if s.chain != nil {
+		_, err = s.chain.Fund(ctx, common.Address(key.Address()), 0)
+		return key, err
+	}
+	return key, faucet(ctx, n.rpc, key.Address(), "0.01") // it is the ETH beside that counts
+}
+
+// faucet asks the faucet of a running devnet for USDC and gas money.
+func faucet(ctx context.Context, rpc string, to x402.Address, usdc string) error {
+	body, err := json.Marshal(map[string]string{"address": to.String(), "usdc": usdc})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(rpc, "/")+"/faucet", bytes.NewReader(body))
+	if err != nil {
+		return errors.New("--rpc is not a URL")
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return errors.New("the devnet's faucet can't be reached; is 'concierge devnet' running at --rpc?")
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("the devnet's faucet answers %s", resp.Status)
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/events-concierge/concierge/payments"
+	"github.com/events-concierge/concierge/server"
+	"github.com/events-concierge/concierge/server/host"
+)
+
+// grace is how long calls and payments may go on after the signal to stop: a
+// little more than the 45 s in which a call is answered.
+const grace = 50 * time.Second
+
+// reconcileEvery is the pause between two looks at payments that are open.
+const reconcileEvery = 5 * time.Second
+
+type serveOptions struct {
+	addr, data, publicURL string
+	origins               []string
+	network               networkFlags
+	log                   logFlags
+}
+
+func newServe() *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve all Hosts over HTTP",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := o.log.logger(cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			return o.serve(cmd.Context(), cmd.ErrOrStderr(), log)
+		},
+	}
+	cmd.Flags().StringVar(&o.addr, "addr", "127.0.0.1:8402", "address to listen on")
+	cmd.Flags().StringVar(&o.data, "data", "./data", "data directory")
+	cmd.Flags().StringVar(&o.publicURL, "public-url", "", "where clients reach this server, such as https://events.example.org")
+	cmd.Flags().StringSliceVar(&o.origins, "cors-origin", nil, "web origins whose pages may call this server")
+	o.network.addSettling(cmd)
+	o.log.add(cmd, "info")
+	return cmd
+}
+
+func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Logger) (err error) {
+	public, err := publicURL(o.publicURL)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", o.addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", o.addr, err)
+	}
+	defer listener.Close()
+	side, err := o.network.open(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, side.close()) }()
+	hosts, stop, err := openHosts(ctx, o.data, &o.network, side.local, side.client, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+
+	c := server.Config{Hosts: hosts, Version: version, Log: log, PublicURL: public, Origins: o.origins,
+		Ready: side.ready, Network: side.network, Asset: side.asset}
+	if side.chain != nil {
+		c.Devnet = side.chain.Handler()
+		fmt.Fprintln(notice, "The embedded chain forgets everything when this server stops; 'concierge devnet' keeps one that does not.")
+	}
+	fmt.Fprintf(notice, "Listening on http://%s (%s, %s)\n", listener.Addr(), o.network.name, side.network)
+	log.Info("serving", "addr", listener.Addr().String(), "network", string(side.network), "data", o.data, "version", version)
+	return server.New(c).Serve(ctx, listener, grace)
+}
+
+// openHosts opens the data directory and keeps its payments reconciled until
+// stop, which waits for those under way.
+func openHosts(ctx context.Context, data string, n *networkFlags, f payments.Facilitator, c payments.Chain, log *slog.Logger) (*host.Hosts, func() error, error) {
+	config, err := n.payments(f, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	hosts, err := host.Open(ctx, host.Config{Dir: data, Network: n.name, Payments: config, Log: log})
+	if err != nil {
+		return nil, nil, err
+	}
+	reconciling, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		hosts.Cashier.Run(reconciling, reconcileEvery)
+	}()
+	return hosts, func() error {
+		cancel()
+		<-done
+		last, end := context.WithTimeout(context.WithoutCancel(ctx), grace)
+		defer end()
+		return hosts.Close(last)
+	}, nil
+}
+
+func publicURL(s string) (*url.URL, error) {
+	if s == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || (u.Path != "" && u.Path != "/") || u.RawQuery != "" {
+		return nil, misuse("--public-url %q: want a scheme and a host, such as https://events.example.org", s)
+	}
+	u.Path = ""
+	return u, nil
+}

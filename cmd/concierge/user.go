@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/server/host"
+)
+
+func newUser() *cobra.Command {
+	var data string
+	c := group("user", "Accounts of a data directory", newUserAdd(&data), newUserList(&data), newUserToken(&data))
+	c.PersistentFlags().StringVar(&data, "data", "./data", "data directory")
+	return c
+}
+
+// withHosts opens a data directory for a command that takes no payments.
+func withHosts(ctx context.Context, data string, do func(*host.Hosts) error) error {
+	hosts, err := host.Open(ctx, host.Config{Dir: data, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(hosts), hosts.Close(ctx))
+}
+
+func newUserAdd(data *string) *cobra.Command {
+	var address string
+	cmd := &cobra.Command{
+		Use:   "add EMAIL",
+		Short: "Register a user and print the owner token, once",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var payTo x402.Address
+			if address != "" {
+				var err error
+				if payTo, err = x402.ParseAddress(address); err != nil {
+					return misuse("--wallet-address: %v", err)
+				}
+			}
+			return withHosts(cmd.Context(), *data, func(h *host.Hosts) error {
+				u, token, err := h.Register(cmd.Context(), args[0], payTo)
+				if errors.Is(err, host.ErrEmail) {
+					return misuse("%v", err)
+				}
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "user            %s\nwallet address  %s\nowner token     %s\n", u.ID, u.WalletAddress, token)
+				return nil
+			})
+		},
+	}
+	cmd.Flags().StringVar(&address, "wallet-address", "", "where guests pay to (default: a new wallet, kept in the user's file)")
+	return cmd
+}
+
+func newUserList(data *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the users; their emails are not kept",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withHosts(cmd.Context(), *data, func(h *host.Hosts) error {
+				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				fmt.Fprintln(w, "USER\tWALLET ADDRESS\tCREATED")
+				for after := ""; ; {
+					users, next, err := h.Server.Users(cmd.Context(), 100, after)
+					if err != nil {
+						return err
+					}
+					for _, u := range users {
+						fmt.Fprintf(w, "%s\t%s\t%s\n", u.ID, u.WalletAddress, u.CreatedAt.Format(time.RFC3339))
+					}
+					if after = next; after == "" {
+						return w.Flush()
+					}
+				}
+			})
+		},
+	}
+}
+
+func newUserToken(data *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "token EMAIL",
+		Short: "Make a new owner token and print it; the old one stops working",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withHosts(cmd.Context(), *data, func(h *host.Hosts) error {
+				id, err := h.UserID(args[0])
+				if err != nil {
+					return misuse("%v", err)
+				}
+				token, err := h.NewOwnerToken(cmd.Context(), id)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), token)
+				return nil
+			})
+		},
+	}
+}

@@ -1,0 +1,66 @@
+package concierge_test
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// module is this module's path.
+const module = "github.com/events-concierge/concierge/"
+
+// mayImport says which packages of this module a package may import; docs/
+// architecture.md says why. A package that is not listed is not allowed to be.
+var mayImport = map[string][]string{
+	"payments/x402":   {},
+	"payments/evm":    {"payments/x402"},
+	"payments/wallet": {"payments/x402", "payments/evm"},
+	"payments/devnet": {"payments/x402", "payments/evm"},
+	"payments":        {"payments/x402", "payments/evm"},
+	"store":           {"payments", "payments/x402"},
+	"tools":           {"payments", "payments/x402", "store"},
+	"server/host":     {"tools", "payments", "payments/x402", "payments/wallet", "store"},
+	"server/guest":    {"payments/x402", "payments/wallet"},
+	"server":          {"server/host", "server/guest", "tools", "store", "payments", "payments/x402"},
+	"cmd/concierge": {"server", "server/host", "server/guest", "tools", "store", "payments", "payments/x402",
+		"payments/evm", "payments/wallet", "payments/devnet"},
+}
+
+func TestImports(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,GoFiles", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	listed := map[string]bool{}
+	for d := json.NewDecoder(strings.NewReader(string(out))); d.More(); {
+		var p struct {
+			ImportPath       string
+			Imports, GoFiles []string
+		}
+		if err := d.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		if len(p.GoFiles) == 0 { // tests only
+			continue
+		}
+		name := strings.TrimPrefix(p.ImportPath, module)
+		allowed, ok := mayImport[name]
+		if !ok {
+			t.Errorf("package %s is not in the table of imports: add it with what it may import", name)
+			continue
+		}
+		listed[name] = true
+		for _, i := range p.Imports {
+			if ours, is := strings.CutPrefix(i, module); is && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s; it may import %v", name, ours, allowed)
+			}
+		}
+	}
+	for name := range mayImport {
+		if !listed[name] {
+			t.Errorf("package %s is in the table of imports and nowhere else", name)
+		}
+	}
+}
