@@ -160,11 +160,7 @@ func (w *world) mcpGo(o owner, stdio bool, protocol string) *client.Client {
 			w.t.Fatal(err)
 		}
 	}
-	options := []client.ClientOption{client.WithProtocolVersion(protocol)}
-	if protocol < "2026" {
-		options = append(options, client.WithLegacyProtocolOnly())
-	}
-	c := client.NewClient(pipe, options...)
+	c := client.NewClient(pipe, client.WithProtocolVersion(protocol))
 	if err := c.Start(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
