@@ -130,7 +130,7 @@ func (p *process) fault(ctx context.Context, t *testing.T, g guest, want string,
 	}
 	p.set(nil)
 	p.reconcile(t)
-	if got == "unavailable" && p.isClaimed(t, payment) {
+	if (got == "unavailable" || got == "error") && p.isClaimed(t, payment) {
 		t.Error("the claim stands after an answer that it is not needed")
 	}
 	p.world.clock.Advance(2 * time.Minute) // past lease and handover

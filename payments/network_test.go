@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/big"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/store"
 )
 
 // clock stands still until it is moved.
@@ -44,6 +46,9 @@ type network struct {
 	eth      *ethclient.Client
 	gas      *evm.Sender // of every local facilitator
 	stranger *evm.Sender // who has nothing to do with a payment
+	// New files of a server and of a Host. To make them takes longer than most
+	// tests, so it is done once.
+	server, host []byte
 }
 
 var testnet *network
@@ -79,8 +84,35 @@ func run(m *testing.M) (code int, err error) {
 		}
 		*sender = evm.NewSender(n.client, key)
 	}
+	if n.server, n.host, err = emptyFiles(ctx); err != nil {
+		return 1, err
+	}
 	testnet = n
 	return m.Run(), nil
+}
+
+func emptyFiles(ctx context.Context) (server, host []byte, err error) {
+	dir, err := os.MkdirTemp("", "payments")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer os.RemoveAll(dir)
+	s, err := store.OpenServer(ctx, filepath.Join(dir, "server.db"), store.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err := store.OpenHost(ctx, filepath.Join(dir, "host.db"), store.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := errors.Join(s.Close(), h.Close()); err != nil {
+		return nil, nil, err
+	}
+	if server, err = os.ReadFile(filepath.Join(dir, "server.db")); err != nil {
+		return nil, nil, err
+	}
+	host, err = os.ReadFile(filepath.Join(dir, "host.db"))
+	return server, host, err
 }
 
 func (n *network) head(tb testing.TB) evm.Head {

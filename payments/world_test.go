@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -35,6 +36,11 @@ type world struct {
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
 	w := &world{dir: tb.TempDir(), clock: newClock(testnet.head(tb).Time), payTo: map[string]x402.Address{}}
+	for name, content := range map[string][]byte{"server": testnet.server, "ada": testnet.host, "bob": testnet.host, "carol": testnet.host} {
+		if err := os.WriteFile(filepath.Join(w.dir, name+".db"), content, 0o600); err != nil {
+			tb.Fatal(err)
+		}
+	}
 	tb.Cleanup(func() {
 		for _, secret := range w.secrets {
 			if strings.Contains(strings.ToLower(w.said.String()), strings.ToLower(secret)) {

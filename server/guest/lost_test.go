@@ -3,6 +3,7 @@ package guest_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -94,6 +95,11 @@ var losses = map[string]func(*http.Response) (*http.Response, error){
 	"an event stream that ends": func(r *http.Response) (*http.Response, error) {
 		r.Header.Set("Content-Type", "text/event-stream")
 		r.Body = io.NopCloser(bytes.NewReader([]byte("event: message\ndata: ")))
+		return r, nil
+	},
+	"an event stream to resume": func(r *http.Response) (*http.Response, error) {
+		r.Header.Set("Content-Type", "text/event-stream")
+		r.Body = io.NopCloser(bytes.NewReader([]byte("id: 1\nretry: 1\ndata:\n\n")))
 		return r, nil
 	},
 }
@@ -256,4 +262,50 @@ func TestDeniedAfterExpiry(t *testing.T) {
 		t.Error(err)
 	}
 	payer.must(t, 2)
+}
+
+// Whatever a tool asks before it answers, a Guest does not know: what became of
+// the payment stays unknown.
+func TestQuestionForAPayment(t *testing.T) {
+	payer := newCounter(t)
+	p := &puppet{answer: then(required(honest), func(int, call) string {
+		return `{"resultType":"input_required","inputRequests":{"a":{"method":"roots/list","params":{}}}}`
+	})}
+	answer, err := dial(t, p.web(t), config(payer)).Call(t.Context(), "any_tool", nil)
+	if !errors.Is(err, guest.ErrUnknown) || answer.Paid != 0 {
+		t.Errorf("%+v, %v", answer, err)
+	}
+	payer.must(t, 1)
+}
+
+// Only the very same call sends the payment again.
+func TestSameCall(t *testing.T) {
+	payer := newCounter(t)
+	p := &puppet{answer: then(required(honest), func(int, call) string { return "lost" })}
+	h := dial(t, p.web(t), config(payer))
+	signed := 0
+	for _, c := range []struct {
+		tool  string
+		args  any
+		isNew bool
+	}{
+		{"buy", map[string]any{"n": 9007199254740992, "to": "a"}, true},
+		{"buy", json.RawMessage(`{ "to": "a", "n": 9007199254740992 }`), false},
+		{"buy", map[string]any{"n": 9007199254740993, "to": "a"}, true}, // the same as a float64
+		{"buy", map[string]any{"n": 9007199254740992, "to": "b"}, true},
+		{"buy_2", map[string]any{"n": 9007199254740992, "to": "a"}, true},
+		{"buy", nil, true},
+		{"buy", nil, false},
+	} {
+		if _, err := h.Call(t.Context(), c.tool, c.args); !errors.Is(err, guest.ErrUnknown) {
+			t.Errorf("%s %v: %v", c.tool, c.args, err)
+		}
+		if c.isNew {
+			signed++
+		}
+		payer.must(t, signed)
+	}
+	if _, err := h.Call(t.Context(), "buy", func() {}); err == nil {
+		t.Error("arguments that are no JSON")
+	}
 }

@@ -208,3 +208,68 @@ func TestClosed(t *testing.T) {
 		t.Error("connected again after Close")
 	}
 }
+
+// Config.Rand makes the nonces; without it nothing is signed.
+func TestNonce(t *testing.T) {
+	payer := newCounter(t)
+	p := &puppet{answer: then(required(honest), func(int, call) string { return rsvp("confirmed", "") })}
+	c := config(payer)
+	c.Rand = strings.NewReader(strings.Repeat("N", 32) + "too short")
+	h := dial(t, p.web(t), c)
+	if _, err := h.Book(t.Context(), wish); err != nil {
+		t.Fatal(err)
+	}
+	if nonce := payer.all()[0].Nonce; string(nonce[:]) != strings.Repeat("N", 32) {
+		t.Errorf("nonce %s", nonce)
+	}
+	if _, err := h.Book(t.Context(), wish); !errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, guest.ErrUnknown) {
+		t.Errorf("without randomness: %v", err)
+	}
+	payer.must(t, 1)
+}
+
+// refusing is a wallet that does not sign.
+type refusing struct{ *counter }
+
+var errRefusing = errors.New("locked")
+
+func (refusing) SignAuthorization(context.Context, x402.Requirements, x402.Authorization) (x402.Signature, error) {
+	return nil, errRefusing
+}
+
+func TestWalletRefuses(t *testing.T) {
+	p := &puppet{answer: then(required(honest), nil)}
+	h := dial(t, p.web(t), config(refusing{newCounter(t)}))
+	for range 2 {
+		if _, err := h.Book(t.Context(), wish); !errors.Is(err, errRefusing) || errors.Is(err, guest.ErrUnknown) {
+			t.Errorf("%v", err)
+		}
+	}
+	if n := len(p.paidCalls()); n != 0 {
+		t.Errorf("%d payments were sent", n)
+	}
+}
+
+// A Host may answer with a stream of events, and say other things before.
+func TestEventStream(t *testing.T) {
+	payer := newCounter(t)
+	p := &puppet{answer: then(required(honest), func(int, call) string { return rsvp("confirmed", "") })}
+	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		answer := p.message(readCall(body, r.Header))
+		if answer == "" {
+			w.WriteHeader(http.StatusAccepted)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprintf(w, ": hello\n\nevent: message\nid: 1\ndata: %s\n\nevent: message\nid: 2\ndata: %s\n\n",
+			`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"wait"}}`, answer)
+	}))
+	booked, err := dial(t, url, config(payer)).Book(t.Context(), wish)
+	if err != nil || booked.Paid != 50_000 {
+		t.Errorf("%+v, %v", booked, err)
+	}
+	if n := len(p.paidCalls()); n != 1 {
+		t.Errorf("%d payments were sent", n)
+	}
+}
