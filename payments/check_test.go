@@ -25,6 +25,7 @@ func signedHigh(sig x402.Signature) x402.Signature {
 // Each of these must be found before anything is asked of anybody, let alone
 // claimed or held. All of them are signed by the payer, unless they say otherwise.
 func TestRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
 	p.event(t, "ada", "opera", 3)
@@ -115,6 +116,7 @@ func TestRefused(t *testing.T) {
 
 // The edges that are good.
 func TestAccepted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
 	p.event(t, "ada", "opera", 0)

@@ -39,6 +39,7 @@ func (w wayBack) both() (hook func(context.Context, point) error, want string) {
 
 // The payer has too little: the claim is to be released.
 func TestFaultsOfRefusal(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
 	p.event(t, "ada", "opera", 0)
@@ -113,6 +114,7 @@ func TestFaultsOfFailure(t *testing.T) {
 
 // A process has died between its claim and its hold: the claim is to be released.
 func TestFaultsOfReaping(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
 	p.event(t, "ada", "opera", 0)
@@ -146,6 +148,7 @@ func TestFaultsOfReaping(t *testing.T) {
 // Two faults in a row leave it open whether the seats are held. Whoever says
 // "nothing was charged" then is wrong, for the reconciler goes on with it.
 func TestHeldOrNot(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
 	g := testnet.guest(t, 10*x402.USD)

@@ -66,6 +66,7 @@ func once(at point, f func() error) func(context.Context, point) error {
 // and the same call again, once everything works, ends in one booking for one
 // payment.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
 	g := testnet.guest(t, 1000*x402.USD)

@@ -38,6 +38,7 @@ func answers(call func() (payments.Payment, error)) <-chan outcome {
 // A caller whose patience ends is told what is known: that it is settling, once
 // the seats are held, and before that to ask again. It is settled all the same.
 func TestPatience(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t, func(c *payments.Config) { c.Patience = 1 })
 	p.event(t, "ada", "opera", 1)
@@ -67,6 +68,7 @@ func TestPatience(t *testing.T) {
 // Before the seats are held nothing is known, and nobody may be told that
 // nothing is charged: the call goes on, and it may be.
 func TestPatienceBeforeTheHold(t *testing.T) {
+	t.Parallel()
 	for _, at := range []point{{claim, false}, {claim, true}, {verify, false}, {hold, false}} {
 		t.Run(at.String(), func(t *testing.T) {
 			w := newWorld(t)
@@ -160,6 +162,7 @@ func flying() int {
 // What another booking tries with a payment does not come between the payment's
 // own booking and its answer.
 func TestOthersDoNotDisturb(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
 	w.payTo["bob"] = w.wallet(t, "ada")
@@ -186,6 +189,7 @@ func TestOthersDoNotDisturb(t *testing.T) {
 
 // A payment that one booking has claimed, and can't use, is there for the next.
 func TestNextInLine(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
 	w.payTo["bob"] = w.wallet(t, "ada")
@@ -217,6 +221,7 @@ func TestNextInLine(t *testing.T) {
 
 // No question to the outside can take for ever, and none ends with its caller.
 func TestDeadlines(t *testing.T) {
+	t.Parallel()
 	type caller struct{}
 	w := newWorld(t)
 	p := w.start(t)

@@ -81,6 +81,7 @@ func kill(t *testing.T, g guest, hook func(context.Context, point) error, change
 // Killed at any point, with the guest still there: after a restart the payment
 // is finished, or forgotten; and the same call again ends in one booking.
 func TestKilledWhileSelling(t *testing.T) {
+	t.Parallel()
 	g := testnet.guest(t, 1000*x402.USD)
 	for _, l := range lives(t, []bool{false, true}, func(hook func(context.Context, point) error) { kill(t, g, hook) }) {
 		t.Run(l.String(), func(t *testing.T) {
@@ -134,6 +135,7 @@ func TestKilledAndExpired(t *testing.T) {
 // Killed between hold and settlement, and then killed again at any point of the
 // reconciliation: in the end it is the same.
 func TestKilledWhileReconciling(t *testing.T) {
+	t.Parallel()
 	g := testnet.guest(t, 1000*x402.USD)
 	// found is a world in which a payment waits to be settled.
 	found := func(t *testing.T) *killed {

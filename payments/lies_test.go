@@ -96,6 +96,7 @@ func TestFacilitatorLies(t *testing.T) {
 
 // The answers to Verify that are not "yes", and a "yes" that is none.
 func TestVerdicts(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		says   x402.VerifyResponse
 		err    error

@@ -112,6 +112,7 @@ func TestUsedBefore(t *testing.T) {
 
 // A payment counts as failed, and then its money moves after all.
 func TestLateMoney(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		others bool // have taken the seat by then
 		last   payments.State
@@ -165,6 +166,7 @@ func TestLateMoney(t *testing.T) {
 
 // A payer without any ether: the facilitator pays for the gas.
 func TestPayerWithoutGas(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
 	p.event(t, "ada", "opera", 1)

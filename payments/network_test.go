@@ -38,7 +38,8 @@ func (c *clock) Now() time.Time           { return time.Unix(0, c.unix.Load()).U
 func (c *clock) Advance(by time.Duration) { c.unix.Add(int64(by)) }
 
 // network is the chain that all tests share: each of them has payers and payees
-// of its own. Its time moves by a second a block, and when a test moves it.
+// of its own. Its time moves by a second a block, and when a test moves it; such a
+// test must not run in parallel to others.
 type network struct {
 	chain    *devnet.Chain
 	clock    *clock

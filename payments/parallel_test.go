@@ -39,6 +39,7 @@ func together(n int, call func(i int) (payments.Payment, error)) []outcome {
 // Two parallel requests with one authorization that both verify, and both get
 // served: x402 issue 3060.
 func TestCopies(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
 	p.event(t, "ada", "opera", 100)
@@ -64,6 +65,7 @@ func TestCopies(t *testing.T) {
 
 // One payment shown for four things at once buys one of them.
 func TestCopiesForOthers(t *testing.T) {
+	t.Parallel()
 	for name, processes := range map[string]int{"in one process": 1, "in two processes": 2} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -118,6 +120,7 @@ func TestCopiesForOthers(t *testing.T) {
 
 // One after the other, with what may come between.
 func TestShownToAnotherHost(t *testing.T) {
+	t.Parallel()
 	nothing := func(_ *testing.T, p *process) *process { return p }
 	for name, meanwhile := range map[string]func(*testing.T, *process) *process{
 		"at once":          nothing,
@@ -147,6 +150,7 @@ func TestShownToAnotherHost(t *testing.T) {
 }
 
 func TestMoreGuestsThanSeats(t *testing.T) {
+	t.Parallel()
 	const guests, seats = 200, 10
 	w := newWorld(t)
 	p := w.start(t)

@@ -11,6 +11,7 @@ import (
 )
 
 func TestPay(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		change  func(*x402.Payment)
 		version int

@@ -14,6 +14,7 @@ import (
 // A claim without a payment may belong to somebody who is at work on it, for as
 // long as the lease. Then it is nobody's.
 func TestReap(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t, func(c *payments.Config) { c.Lease = 10 * time.Second })
 	p.event(t, "ada", "opera", 1)
@@ -41,6 +42,7 @@ func TestReap(t *testing.T) {
 
 // The guest is faster than the reconciler: the call takes over what is nobody's.
 func TestReapedByTheGuest(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
 	p.event(t, "ada", "opera", 1)
@@ -64,6 +66,7 @@ func TestReapedByTheGuest(t *testing.T) {
 // A process that was stopped for longer than the lease, between its claim and
 // its hold, finds the payment given up.
 func TestHoldAfterAbandon(t *testing.T) {
+	t.Parallel()
 	for name, sold := range map[string]bool{"released": false, "sold by another process": true} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -105,6 +108,7 @@ func TestHoldAfterAbandon(t *testing.T) {
 
 // Calls that are under way are none of the reconciler's business.
 func TestReconcileWhileSelling(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
 	p.event(t, "ada", "opera", 1)
@@ -153,6 +157,7 @@ func TestReconcileWhileSelling(t *testing.T) {
 
 // Two processes on the same files find the same payments, at the same time.
 func TestTwoReconcilers(t *testing.T) {
+	t.Parallel()
 	const guests = 20 // more than one pass works on at a time
 	w := newWorld(t)
 	p, q := w.start(t), w.start(t)
@@ -194,6 +199,7 @@ func TestTwoReconcilers(t *testing.T) {
 // A payment that one process has just held is not submitted by another. If the
 // first gives no sign of life it is, and then the chain takes it once.
 func TestHandover(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p, q := w.start(t), w.start(t)
 	p.event(t, "ada", "opera", 1)
@@ -245,6 +251,7 @@ func TestRun(t *testing.T) {
 
 // One Host that can't be opened does not keep the others from being reconciled.
 func TestReconcileWithOneBrokenHost(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
 	g := testnet.guest(t, 10*x402.USD)

@@ -22,6 +22,7 @@ func lost(context.Context, payments.Facilitator, x402.Payment, x402.Requirements
 // The same payment for the same booking is answered as before, whatever has
 // happened since.
 func TestRepeated(t *testing.T) {
+	t.Parallel()
 	restart := func(t *testing.T, p *process) *process { p.stop(t); return p.world.start(t) }
 	reconciled := func(t *testing.T, p *process) *process { p.reconcile(t); return p }
 	full := func(t *testing.T, p *process) *process { // by another
@@ -114,6 +115,7 @@ func taken(tb testing.TB, p *process) int {
 
 // While the outcome is open every answer is "settling", also after a restart.
 func TestRepeatedWhileSettling(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
 	p.event(t, "ada", "opera", 1)
@@ -148,6 +150,7 @@ func TestRepeatedWhileSettling(t *testing.T) {
 // Nonce and payer of a payment are public once it is on the chain. Who knows no
 // more is told no more.
 func TestRepeatedByAnother(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
 	p.event(t, "ada", "opera", 1)
@@ -188,6 +191,7 @@ func TestRepeatedByAnother(t *testing.T) {
 
 // A payment that was refused after it was claimed is as good as new.
 func TestRepeatedAfterRefusal(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
 	p.event(t, "ada", "opera", 1)

@@ -17,6 +17,7 @@ var unsent = settles(false, x402.SettleResponse{}, fmt.Errorf("%w: no gas", paym
 
 // A payment that was certainly not submitted costs nothing and blocks nothing.
 func TestNotSettled(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
 	w.payTo["bob"] = w.wallet(t, "ada")
@@ -78,6 +79,7 @@ func (p *process) keepsAuthorizations(t *testing.T) bool {
 // The real case: the account that pays for gas has none. Verify does not see
 // it, for a simulation costs nothing.
 func TestNoGas(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
 	p.facilitator = payments.NewLocal(testnet.client, evm.NewSender(testnet.client, newWallet(t)), p.Asset, w.clock.Now, p.Log)
@@ -93,6 +95,7 @@ func TestNoGas(t *testing.T) {
 // It takes more than the facilitator's word to close a payment that it could not
 // submit: somebody else may have, or the ledger may not take it.
 func TestNotSettledAndMore(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		also   point
 		f      func(*world) error

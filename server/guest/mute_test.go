@@ -154,51 +154,6 @@ func TestSessionThatEndedBetweenCalls(t *testing.T) {
 	})
 }
 
-// lingering is a program that takes its time to end.
-type lingering struct {
-	io.WriteCloser
-	gone *bool
-}
-
-func (l lingering) Close() error {
-	time.Sleep(5 * time.Second)
-	*l.gone = true
-	return l.WriteCloser.Close()
-}
-
-// Nobody waits for a broken session to end, but Close.
-func TestBrokenSessionEndsBehind(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var gone [2]bool
-		n := 0
-		p := &puppet{answer: func(n int, _ call) string {
-			if n == 1 {
-				return "lost"
-			}
-			return rsvp("confirmed", "")
-		}}
-		h, err := guest.Over(t.Context(), func() mcp.Transport {
-			tr := p.pipes().(*mcp.IOTransport)
-			tr.Writer = lingering{tr.Writer, &gone[n]}
-			n++
-			return tr
-		}, config(nil))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := h.Book(t.Context(), wish); err == nil {
-			t.Error("no error")
-		}
-		start := time.Now()
-		if _, err := h.Book(t.Context(), wish); err != nil || time.Since(start) != 0 || gone[0] {
-			t.Errorf("after %s, gone %t: %v", time.Since(start), gone[0], err)
-		}
-		if err := h.Close(); err != nil || !gone[0] || !gone[1] {
-			t.Errorf("gone %v: %v", gone, err)
-		}
-	})
-}
-
 // Close lets a payment that is under way come to its end.
 func TestCloseWaitsForCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/guest"
 )
@@ -162,6 +164,51 @@ func TestBrokenSessionIsDialledAnew(t *testing.T) {
 	}
 	if n := wire.opened.Load(); n != 2 {
 		t.Errorf("connected %d times", n)
+	}
+}
+
+// lingering is a connection that takes its time to end.
+type lingering struct {
+	io.WriteCloser
+	end func()
+}
+
+func (l lingering) Close() error {
+	l.end()
+	return l.WriteCloser.Close()
+}
+
+// Nobody waits for a broken session to end, but Close.
+func TestBrokenSessionEndsBehind(t *testing.T) {
+	var gone atomic.Bool
+	release := make(chan struct{})
+	ends := []func(){
+		func() { <-release; gone.Store(true) },
+		func() { go close(release) },
+	}
+	p := &puppet{answer: func(n int, _ call) string {
+		if n == 1 {
+			return "lost"
+		}
+		return rsvp("confirmed", "")
+	}}
+	h, err := guest.Over(t.Context(), func() mcp.Transport {
+		tr := p.pipes().(*mcp.IOTransport)
+		tr.Writer = lingering{tr.Writer, ends[0]}
+		ends = ends[1:]
+		return tr
+	}, config(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Book(t.Context(), wish); err == nil {
+		t.Error("no error")
+	}
+	if _, err := h.Book(t.Context(), wish); err != nil || gone.Load() {
+		t.Errorf("gone %t: %v", gone.Load(), err)
+	}
+	if err := h.Close(); err != nil || !gone.Load() {
+		t.Errorf("gone %t: %v", gone.Load(), err)
 	}
 }
 
