@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -54,11 +55,12 @@ type demo struct {
 
 // demoHost is one of the two, as its owner knows it.
 type demoHost struct {
-	Name       string `json:"name"`
-	User       string `json:"user"`
-	MCPURL     string `json:"mcp_url"`
-	Wallet     string `json:"wallet_address"`
-	OwnerToken string `json:"-"`
+	Name   string       `json:"name"`
+	User   string       `json:"user"`
+	MCPURL string       `json:"mcp_url"`
+	Wallet x402.Address `json:"wallet_address"`
+
+	ownerToken string
 }
 
 func (d *demo) run(ctx context.Context, dir string) (err error) {
@@ -165,8 +167,8 @@ func (d *demo) config(ceiling x402.Amount) guest.Config {
 		Policy: guest.Policy{Network: d.side.network, MaxPrice: ceiling}}
 }
 
-// post calls the REST API as an owner does.
-func (d *demo) post(ctx context.Context, method, path, token string, body, into any) error {
+// request calls the REST API as an owner does.
+func (d *demo) request(ctx context.Context, method, path, token string, body, into any) error {
 	var sent bytes.Buffer
 	if body != nil {
 		if err := json.NewEncoder(&sent).Encode(body); err != nil {
@@ -197,24 +199,23 @@ func (d *demo) post(ctx context.Context, method, path, token string, body, into 
 }
 
 func (d *demo) host(ctx context.Context, name string) (demoHost, error) {
-	h := demoHost{Name: name}
 	var answer struct {
-		User, MCPURL, OwnerToken, WalletAddress string
+		demoHost
+		OwnerToken string `json:"owner_token"`
 	}
-	var raw map[string]string
-	email := string(bytes.ToLower(bytes.ReplaceAll([]byte(name), []byte(" "), []byte("-")))) + "@example.org"
-	if err := d.post(ctx, http.MethodPost, "/api/users", "", map[string]string{"email": email}, &raw); err != nil {
-		return h, err
+	email := strings.ReplaceAll(strings.ToLower(name), " ", "-") + "@example.org"
+	if err := d.request(ctx, http.MethodPost, "/api/users", "", map[string]string{"email": email}, &answer); err != nil {
+		return demoHost{}, err
 	}
-	answer.User, answer.MCPURL, answer.OwnerToken, answer.WalletAddress = raw["user"], raw["mcp_url"], raw["owner_token"], raw["wallet_address"]
-	h.User, h.MCPURL, h.OwnerToken, h.Wallet = answer.User, answer.MCPURL, answer.OwnerToken, answer.WalletAddress
+	h := answer.demoHost
+	h.Name, h.ownerToken = name, answer.OwnerToken
 	d.story.tell("host", fmt.Sprintf("%s, wallet %s", name, h.Wallet), h)
 	return h, nil
 }
 
 func (d *demo) event(ctx context.Context, h demoHost, title, price string, capacity int) (guest.Event, error) {
 	var e guest.Event
-	err := d.post(ctx, http.MethodPost, "/api/users/"+h.User+"/events", h.OwnerToken, map[string]any{
+	err := d.request(ctx, http.MethodPost, "/api/users/"+h.User+"/events", h.ownerToken, map[string]any{
 		"title": title, "price": price, "capacity": capacity, "time_zone": "Europe/Berlin",
 		"starts_at": time.Now().AddDate(0, 1, 0).UTC().Truncate(time.Hour).Format(time.RFC3339),
 	}, &e)
@@ -295,18 +296,14 @@ func (d *demo) balance(ctx context.Context, h demoHost) error {
 	var revenue struct {
 		Settled struct{ Amount string } `json:"settled"`
 	}
-	if err := d.post(ctx, http.MethodGet, "/api/users/"+h.User+"/revenue", h.OwnerToken, nil, &revenue); err != nil {
+	if err := d.request(ctx, http.MethodGet, "/api/users/"+h.User+"/revenue", h.ownerToken, nil, &revenue); err != nil {
 		return err
 	}
 	settled, err := x402.ParseAtomic(revenue.Settled.Amount)
 	if err != nil {
 		return err
 	}
-	address, err := x402.ParseAddress(h.Wallet)
-	if err != nil {
-		return err
-	}
-	onChain, err := d.side.client.Balance(ctx, d.side.asset, address)
+	onChain, err := d.side.client.Balance(ctx, d.side.asset, h.Wallet)
 	if err != nil {
 		return err
 	}

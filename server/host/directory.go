@@ -12,10 +12,11 @@ import (
 
 // loadSecret reads the server's secret, and makes it at the first start. Of
 // two processes that start at once one makes it and both read the same.
-func loadSecret(path string, rand io.Reader) ([]byte, error) {
+func loadSecret(dir string, rand io.Reader) ([]byte, error) {
+	path := filepath.Join(dir, "secret.key")
 	secret, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := makeSecret(path, rand); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := makeSecret(dir, rand); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
 		secret, err = os.ReadFile(path)
@@ -29,7 +30,15 @@ func loadSecret(path string, rand io.Reader) ([]byte, error) {
 	return secret, nil
 }
 
-func makeSecret(path string, rand io.Reader) error {
+func makeSecret(dir string, rand io.Reader) error {
+	path := filepath.Join(dir, "secret.key")
+	// The secret is always there before the users are. Where they are without it,
+	// it was lost (or is being made by another process, which had to come first).
+	if _, err := os.Stat(filepath.Join(dir, "server.db")); err == nil {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s is missing, but there are users: restore it from a backup, for users are named by it", path)
+		}
+	}
 	var secret [32]byte
 	if _, err := io.ReadFull(rand, secret[:]); err != nil {
 		return err

@@ -78,7 +78,7 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	if err := claimNetwork(filepath.Join(c.Dir, "network"), c.Network); err != nil {
 		return nil, err
 	}
-	secret, err := loadSecret(filepath.Join(c.Dir, "secret.key"), c.Rand)
+	secret, err := loadSecret(c.Dir, c.Rand)
 	if err != nil {
 		return nil, fmt.Errorf("server secret: %w", err)
 	}

@@ -178,3 +178,19 @@ func TestDamagedSecret(t *testing.T) {
 		t.Errorf("opened: %v", err)
 	}
 }
+
+// Without its secret a server would give everybody a new name.
+func TestLostSecret(t *testing.T) {
+	dir := t.TempDir()
+	h := mustOpen(t, dir, "")
+	if err := h.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "secret.key")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := host.Open(t.Context(), host.Config{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	if err == nil || !strings.Contains(err.Error(), "restore it from a backup") {
+		t.Errorf("opened: %v", err)
+	}
+}
