@@ -96,6 +96,10 @@ func askPassphrase(prompt io.Writer) (string, error) {
 	return string(passphrase), err
 }
 
+// maxPages bounds how far a Host's list is followed: one that has no end must not
+// keep a person waiting.
+const maxPages = 50
+
 func newGuestEvents(g *guestFlags) *cobra.Command {
 	var hostURL, query string
 	cmd := &cobra.Command{
@@ -112,8 +116,8 @@ func newGuestEvents(g *guestFlags) *cobra.Command {
 				return err
 			}
 			defer h.Close()
-			events := []guest.Event{}
-			for cursor := ""; ; {
+			events, cursor := []guest.Event{}, ""
+			for range maxPages {
 				page, next, err := h.Events(cmd.Context(), query, cursor)
 				if err != nil {
 					return err
@@ -122,6 +126,9 @@ func newGuestEvents(g *guestFlags) *cobra.Command {
 				if cursor = next; cursor == "" {
 					break
 				}
+			}
+			if cursor != "" {
+				fmt.Fprintln(cmd.ErrOrStderr(), "There are more events; narrow the list with --query.")
 			}
 			if g.asJSON {
 				return printJSON(cmd.OutOrStdout(), map[string]any{"events": events})
@@ -172,18 +179,12 @@ func newGuestBook(g *guestFlags) *cobra.Command {
 			}
 			defer h.Close()
 			booked, err := h.Book(cmd.Context(), wish)
-			if err != nil {
-				return err
+			// Also of a booking that failed or is not decided a person must know what
+			// was paid, and the RSVP to ask for.
+			if booked.RSVP.ID != "" || booked.Paid > 0 {
+				err = errors.Join(err, g.tell(cmd.OutOrStdout(), booked))
 			}
-			if g.asJSON {
-				return printJSON(cmd.OutOrStdout(), map[string]any{"rsvp": booked.RSVP, "paid": booked.Paid, "pay_to": booked.PayTo})
-			}
-			out := cmd.OutOrStdout()
-			fmt.Fprintf(out, "%s: %d seat(s), RSVP %s\n", plain(booked.RSVP.Status), booked.RSVP.Seats, plain(booked.RSVP.ID))
-			if booked.Paid > 0 {
-				fmt.Fprintf(out, "paid $%s to %s\ntransaction %s\n", booked.Paid.USD(), booked.PayTo, plain(booked.RSVP.Transaction))
-			}
-			return nil
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&hostURL, "host", "", "the Host's MCP URL")
@@ -192,6 +193,17 @@ func newGuestBook(g *guestFlags) *cobra.Command {
 	cmd.Flags().StringVar(&wish.Name, "name", "", "for the host's list")
 	cmd.Flags().StringVar(&wish.Email, "email", "", "for the host's list")
 	return cmd
+}
+
+func (g *guestFlags) tell(out io.Writer, booked guest.Booked) error {
+	if g.asJSON {
+		return printJSON(out, map[string]any{"rsvp": booked.RSVP, "paid": booked.Paid, "pay_to": booked.PayTo})
+	}
+	fmt.Fprintf(out, "%s: %d seat(s), RSVP %s\n", plain(booked.RSVP.Status), booked.RSVP.Seats, plain(booked.RSVP.ID))
+	if booked.Paid > 0 {
+		fmt.Fprintf(out, "paid $%s to %s\ntransaction %s\n", booked.Paid.USD(), booked.PayTo, plain(booked.RSVP.Transaction))
+	}
+	return nil
 }
 
 func newGuestWallet(g *guestFlags) *cobra.Command {

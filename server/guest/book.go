@@ -159,19 +159,28 @@ func (h *Host) Book(ctx context.Context, w Wish) (Booked, error) {
 	case r.Status == "confirmed":
 		return booked, nil
 	case r.Status == "failed" && r.Transaction == "":
-		return Booked{RSVP: r}, fmt.Errorf("%w: %s", ErrNotPaid, words(r.Note))
+		return Booked{RSVP: r}, fmt.Errorf("%w: %s", ErrNotPaid, r.words())
 	}
-	return booked, fmt.Errorf("%w: RSVP %s is %s: %s", ErrNotBooked, words(r.ID), words(r.Status), words(r.Note))
+	return booked, fmt.Errorf("%w: %s", ErrNotBooked, r.words())
+}
+
+// words is what an error says of r.
+func (r RSVP) words() string {
+	s := fmt.Sprintf("RSVP %s is %s", words(r.ID), words(r.Status))
+	if r.Note != "" {
+		s += " (" + words(r.Note) + ")"
+	}
+	return s
 }
 
 // await asks for a pending RSVP until it is decided, for about as long as an
 // authorization lives.
 func (h *Host) await(ctx context.Context, r RSVP) (RSVP, error) {
-	last := errors.New("the RSVP is pending")
+	last := errors.New("it takes too long")
 	pause := firstPause
 	for range polls {
 		if err := h.Pause(ctx, pause); err != nil {
-			return r, fmt.Errorf("RSVP %s is pending: %w", words(r.ID), err)
+			return r, fmt.Errorf("%s: %w", r.words(), err)
 		}
 		later, err := h.RSVP(ctx, r.ID)
 		if err == nil && later.Status != "pending" {
@@ -182,5 +191,5 @@ func (h *Host) await(ctx context.Context, r RSVP) (RSVP, error) {
 		}
 		pause = min(2*pause, longestPause)
 	}
-	return r, fmt.Errorf("RSVP %s is pending: %w", words(r.ID), last)
+	return r, fmt.Errorf("%s: %w", r.words(), last)
 }

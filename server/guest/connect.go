@@ -35,7 +35,7 @@ type Config struct {
 	Protocol string
 
 	Now  func() time.Time // default time.Now
-	Rand io.Reader        // default crypto/rand.Reader
+	Rand io.Reader        // for nonces; default crypto/rand.Reader. Read by calls at the same time
 	// Pause waits between two tries. Default: d, or until ctx ends.
 	Pause func(ctx context.Context, d time.Duration) error
 	// Transport carries HTTP. Default http.DefaultTransport.

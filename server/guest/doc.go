@@ -4,7 +4,10 @@
 //
 // What a Host says is taken for what it is: a stranger's text. Only the
 // requirement that the policy was held against is signed, to the letter; a
-// payment whose answer is lost is sent again and never signed anew.
+// payment whose answer is lost is sent again and never signed anew, for as long
+// as the [Host] value lives. It keeps no books: what was spent is for the
+// wallet's owner to add up.
 //
 // Start with [Dial] or [Command], then [Host.Events] and [Host.Book].
+// [NewProxy] gives the Hosts' tools to MCP clients that can't pay.
 package guest

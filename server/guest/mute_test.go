@@ -78,6 +78,33 @@ func TestHostFallsMute(t *testing.T) {
 	})
 }
 
+// Who gives up between two tries is not kept waiting.
+func TestGivingUpBetweenTries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		payer := newCounter(t)
+		p := &puppet{answer: then(required(honest), func(int, call) string { return refuses("payment_unavailable", "later") })}
+		c := config(payer)
+		c.Pause = nil // the real one
+		h, err := guest.Over(t.Context(), p.pipes, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		defer cancel()
+		_, err = h.Book(ctx, wish)
+		if !errors.Is(err, guest.ErrUnknown) || !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 1500*time.Millisecond {
+			t.Errorf("after %s: %v", time.Since(start), err)
+		}
+		if n := len(p.paidCalls()); n != 2 {
+			t.Errorf("sent %d times", n)
+		}
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // While one call connects anew, others wait no longer than they want to, and
 // Close does not wait for them at all.
 func TestWaitingForTheConnection(t *testing.T) {

@@ -30,7 +30,8 @@ var (
 )
 
 // Call calls a tool and pays for it if it asks for money and the policy allows.
-// A tool's refusal is an Answer; errors are [ErrTooExpensive], [ErrUntrusted],
+// While it is not known what became of a payment, the same call sends that
+// payment again. A tool's refusal is an Answer; errors are [ErrTooExpensive], [ErrUntrusted],
 // [ErrNoWallet], [ErrNotPaid], [ErrUnknown], and those of the connection.
 func (h *Host) Call(ctx context.Context, tool string, args any) (Answer, error) {
 	answer, settled, err := h.buy(ctx, tool, args)

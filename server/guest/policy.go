@@ -12,11 +12,11 @@ import (
 // has not said otherwise.
 const DefaultMaxPrice = 1 * x402.USD
 
-// Policy says what may be signed. There is no way around it: [Host.Book] signs
+// Policy says what may be signed. There is no way around it: a [Host] signs
 // nothing that it has not passed.
 type Policy struct {
 	Network  x402.Network // the one chain to pay on
-	MaxPrice x402.Amount  // of one booking, all seats
+	MaxPrice x402.Amount  // of one call, such as a booking with all its seats
 }
 
 // ErrTooExpensive is wrapped when a booking costs more than the policy allows.
@@ -86,7 +86,7 @@ func requested(structured, meta json.RawMessage, texts []string) (*x402.PaymentR
 			return nil, fmt.Errorf("%w: %w", ErrUntrusted, err)
 		}
 		if found != nil && !same(*found, p) {
-			return nil, fmt.Errorf("%w: structured content and text differ", ErrUntrusted)
+			return nil, fmt.Errorf("%w: it says different things in different places", ErrUntrusted)
 		}
 		found = &p
 	}

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,70 +15,8 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/guest"
 )
-
-// Bookings over one connection at the same time keep their payments apart.
-func TestConcurrentBookings(t *testing.T) {
-	p := newPlace(t)
-	payer := p.account(t, x402.USD)
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			c := config(payer)
-			c.Protocol = way.protocol
-			h := p.visit(t, way.stdio, c)
-			before, signed := p.balance(t, payer.Address()), len(payer.all())
-			var wg sync.WaitGroup
-			var sum atomic.Int64
-			for i := range 6 {
-				price := x402.Amount(1000 * (i + 1))
-				sum.Add(int64(price))
-				event := p.event(t, fmt.Sprint("Concert ", i), price.USD(), 1)
-				wg.Go(func() {
-					booked, err := h.Book(t.Context(), guest.Wish{EventID: event})
-					if err != nil || booked.RSVP.EventID != event || booked.Paid != price || booked.RSVP.Amount != price.String() {
-						t.Errorf("%+v, %v", booked, err)
-					}
-				})
-			}
-			wg.Wait()
-			if got := before - p.balance(t, payer.Address()); int64(got) != sum.Load() {
-				t.Errorf("spent %s, want %d", got, sum.Load())
-			}
-			payer.must(t, signed+6)
-		})
-	}
-}
-
-// The same booking at the same time is one booking with one payment.
-func TestSameBookingAtOnce(t *testing.T) {
-	p := newPlace(t)
-	payer := p.account(t, x402.USD)
-	h := dial(t, p.url, config(payer))
-	wish := guest.Wish{EventID: p.event(t, "Concert", "0.05", 10)}
-	ids := make([]string, 4)
-	var wg sync.WaitGroup
-	for i := range ids {
-		wg.Go(func() {
-			booked, err := h.Book(t.Context(), wish)
-			// One that is late finds the event booked.
-			var refused *guest.ToolError
-			if err != nil && !(errors.As(err, &refused) && refused.Code == "already_booked") {
-				t.Error(err)
-			}
-			ids[i] = booked.RSVP.ID
-		})
-	}
-	wg.Wait()
-	slices.Sort(ids)
-	if ids = slices.DeleteFunc(slices.Compact(ids), func(id string) bool { return id == "" }); len(ids) != 1 {
-		t.Errorf("booked %v", ids)
-	}
-	if got := p.balance(t, payer.Address()); got != x402.USD-50_000 {
-		t.Errorf("the guest has %s", got)
-	}
-}
 
 // Who gives up a call of theirs does not break the calls of others.
 func TestGivingUpDisturbsNobody(t *testing.T) {
@@ -253,47 +190,6 @@ func TestClosed(t *testing.T) {
 	}
 	if wire.opened.Load() != 1 || len(p.calls()) != 0 {
 		t.Error("connected again after Close")
-	}
-}
-
-// Config.Rand makes the nonces; without it nothing is signed.
-func TestNonce(t *testing.T) {
-	payer := newCounter(t)
-	p := &puppet{answer: then(required(honest), func(int, call) string { return rsvp("confirmed", "") })}
-	c := config(payer)
-	c.Rand = strings.NewReader(strings.Repeat("N", 32) + "too short")
-	h := dial(t, p.web(t), c)
-	if _, err := h.Book(t.Context(), wish); err != nil {
-		t.Fatal(err)
-	}
-	if nonce := payer.all()[0].Nonce; string(nonce[:]) != strings.Repeat("N", 32) {
-		t.Errorf("nonce %s", nonce)
-	}
-	if _, err := h.Book(t.Context(), wish); !errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, guest.ErrUnknown) {
-		t.Errorf("without randomness: %v", err)
-	}
-	payer.must(t, 1)
-}
-
-// refusing is a wallet that does not sign.
-type refusing struct{ *counter }
-
-var errRefusing = errors.New("locked")
-
-func (refusing) SignAuthorization(context.Context, x402.Requirements, x402.Authorization) (x402.Signature, error) {
-	return nil, errRefusing
-}
-
-func TestWalletRefuses(t *testing.T) {
-	p := &puppet{answer: then(required(honest), nil)}
-	h := dial(t, p.web(t), config(refusing{newCounter(t)}))
-	for range 2 {
-		if _, err := h.Book(t.Context(), wish); !errors.Is(err, errRefusing) || errors.Is(err, guest.ErrUnknown) {
-			t.Errorf("%v", err)
-		}
-	}
-	if n := len(p.paidCalls()); n != 0 {
-		t.Errorf("%d payments were sent", n)
 	}
 }
 
