@@ -192,8 +192,7 @@ func (c *Cashier) Pay(ctx context.Context, o Order, p x402.Payment) (Payment, er
 	if err != nil {
 		return Payment{}, err
 	}
-	claim := Claim{ClaimKey: c.key(p), User: o.User, PaymentID: id,
-		Fingerprint: fingerprint(o.User, o.Booking), ClaimedAt: c.Now().UTC()}
+	claim := Claim{ClaimKey: c.key(p), User: o.User, PaymentID: id, Fingerprint: fingerprint(o.User, o.Booking)}
 	payment, err := c.take(ctx, claim, func(ctx context.Context, l Ledger, f *flight) (Payment, error) {
 		return c.sell(ctx, l, f, claim, o, p, quote.Accepts[0])
 	})

@@ -18,5 +18,5 @@
 //	                                            ▼ seats gone
 //	                                           owed
 //
-// Start with [New], [Cashier.Quote] and [Cashier.Pay].
+// Start with [New], [Cashier.Quote], [Cashier.Repeat] and [Cashier.Pay].
 package payments

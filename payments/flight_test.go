@@ -145,18 +145,18 @@ func TestClose(t *testing.T) {
 		t.Errorf("the last answer: %+v, %v", o.Payment, o.err)
 	}
 	p.agree(t, 0).wants(t, count{payments.Settled: 2})
-	for tries := 0; flying() > 0; tries++ { // the last one may be on its way out
-		if tries == 100_000 {
-			t.Fatalf("%d goroutines are left behind", flying())
+	for tries := 0; running("payments.(*Cashier).fly.func") > 0; tries++ { // the last one may be on its way out
+		if tries == 1000 {
+			t.Fatal("goroutines are left behind")
 		}
 		runtime.Gosched()
 	}
 }
 
-// flying counts goroutines that work on payments.
-func flying() int {
+// running counts the goroutines that are in a function, of all tests.
+func running(function string) int {
 	stacks := make([]byte, 8<<20)
-	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "payments.(*Cashier).fly.func")
+	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), function)
 }
 
 // What another booking tries with a payment does not come between the payment's
@@ -187,70 +187,83 @@ func TestOthersDoNotDisturb(t *testing.T) {
 	}
 }
 
-// A payment that one booking has claimed, and can't use, is there for the next.
+// A payment that waits while another booking fails to use it is next in line.
+// Not parallel: it counts all who wait.
 func TestNextInLine(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
 	w.payTo["bob"] = w.wallet(t, "ada")
-	p.event(t, "ada", "opera", 1)
 	p.event(t, "bob", "opera", 1)
 	g := testnet.guest(t, price)
 	order, next := w.order(t, "ada", "gone", g), w.order(t, "bob", "opera", g)
 	payment := p.pays(t, g, order, func(p *x402.Payment) { p.Resource = nil })
-	slow := newGate(point{claim, false})
+	slow := newGate(point{openLedger, false})
 	p.set(slow.hook)
 	first := answers(func() (payments.Payment, error) { return p.call(t.Context(), order, payment) })
 	<-slow.reached
 	second := answers(func() (payments.Payment, error) { return p.call(t.Context(), next, payment) })
-	slow.open()
-	if o := <-first; o.err == nil {
-		t.Errorf("there is no such event: %+v", o.Payment)
+	for running("payments.(*flight).wait(") < 2 {
+		runtime.Gosched()
 	}
-	// Whether it was too early, in line, or late depends on the scheduler.
-	if o := <-second; class(o.Payment, o.err) == "used" {
-		if got := class(p.call(t.Context(), next, payment)); got != "settled" {
-			t.Errorf("the next in line: %s", got)
-		}
-	} else if class(o.Payment, o.err) != "settled" {
+	p.set(once(point{openLedger, true}, func() error { return errOutage }))
+	slow.open()
+	if o := <-first; !errors.Is(o.err, errOutage) {
+		t.Errorf("the first: %+v, %v", o.Payment, o.err)
+	}
+	if o := <-second; class(o.Payment, o.err) != "settled" {
 		t.Errorf("the next in line: %+v, %v", o.Payment, o.err)
 	}
 	p.reconcile(t)
 	p.finished(t, 0).wants(t, count{payments.Settled: 1})
 }
 
-// No question to the outside can take for ever, and none ends with its caller.
+// No question to the outside can take for ever, and none ends with its caller;
+// and what is known is written, however long it took to know it.
 func TestDeadlines(t *testing.T) {
 	t.Parallel()
-	type caller struct{}
-	w := newWorld(t)
-	p := w.start(t)
-	p.event(t, "ada", "opera", 1)
-	g := testnet.guest(t, price)
-	order := w.order(t, "ada", "opera", g)
-	ctx, leave := context.WithCancel(context.WithValue(t.Context(), caller{}, true))
-	defer leave()
-	p.set(func(ctx context.Context, at point) error {
-		leave() // at the first step; all others come after
-		switch at.step {
-		case find:
-		case release, confirm, fail: // the books are not to be left half-way
-			if ctx.Err() != nil {
-				t.Errorf("%s can be interrupted", at)
+	for name, c := range map[string]struct {
+		has   x402.Amount
+		spend bool
+		want  count
+	}{
+		"settled": {price, false, count{payments.Settled: 1}},
+		"failed":  {price, true, count{payments.Failed: 1}},
+		"refused": {price - 1, false, count{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			p := w.start(t)
+			p.event(t, "ada", "opera", 1)
+			g := testnet.guest(t, c.has)
+			order := w.order(t, "ada", "opera", g)
+			payment := p.pays(t, g, order)
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			p.set(func(ctx context.Context, at point) error {
+				leave() // at the first step; all others come after
+				_, has := ctx.Deadline()
+				switch at.step {
+				case release, confirm, fail:
+					if has || ctx.Err() != nil {
+						t.Errorf("%s can be interrupted", at)
+					}
+				default:
+					if !has || ctx.Err() != nil {
+						t.Errorf("%s has no deadline of its own", at)
+					}
+				}
+				if c.spend && at == (point{hold, true}) {
+					testnet.spend(t, g, price)
+				}
+				return nil
+			})
+			if got := class(p.Pay(ctx, order, payment)); got != "gone" && got != name {
+				t.Errorf("the answer is %s", got)
 			}
-		default:
-			if _, ok := ctx.Deadline(); !ok || ctx.Err() != nil {
-				t.Errorf("%s has no deadline of its own", at)
+			if err := p.Close(t.Context()); err != nil {
+				t.Error(err)
 			}
-		}
-		return nil
-	})
-	payment := p.pays(t, g, order)
-	if got := class(p.Pay(ctx, order, payment)); got != "gone" && got != "settled" {
-		t.Errorf("the answer is %s", got)
+			p.agree(t, 0).wants(t, c.want)
+		})
 	}
-	if err := p.Close(t.Context()); err != nil {
-		t.Error(err)
-	}
-	p.agree(t, 0).wants(t, count{payments.Settled: 1})
 }

@@ -48,7 +48,7 @@ type Payment struct {
 	ValidAfter  time.Time
 	ValidBefore time.Time
 	Signature   x402.Signature // gone once the payment is no longer open
-	Since       uint64         // block at which the authorization was not used yet
+	Since       uint64         // a block before which the authorization was not used
 	Transaction x402.Bytes32   // of the transfer, once it is known
 	Reason      x402.Reason    // why it failed
 	CreatedAt   time.Time
@@ -62,7 +62,8 @@ type Payment struct {
 type Ledger interface {
 	// Hold takes the seats of b, and records its RSVP as pending and p as
 	// settling. Its errors are the Host's reasons not to sell (full, past,
-	// already booked by this payer), and [ErrAbandoned].
+	// already booked by this payer), [ErrAbandoned], and [ErrHeld] if another
+	// payment has this authorization, unless that one is closed as failed.
 	Hold(ctx context.Context, p Payment, b Booking) error
 	// Payment returns one payment, or [ErrNoPayment].
 	Payment(ctx context.Context, id string) (Payment, error)
@@ -83,7 +84,7 @@ type Ledger interface {
 var (
 	ErrNoPayment = errors.New("no such payment")
 	ErrAbandoned = errors.New("the payment was given up before it was held")
-	ErrHeld      = errors.New("the payment is held")
+	ErrHeld      = errors.New("the payment is held already")
 )
 
 // ClaimKey names an authorization: the chain lets it be used once.

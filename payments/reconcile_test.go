@@ -7,104 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/events-concierge/concierge/payments"
+	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/x402"
 )
-
-// A claim without a payment may belong to somebody who is at work on it, for as
-// long as the lease. Then it is nobody's.
-func TestReap(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	p := w.start(t, func(c *payments.Config) { c.Lease = 10 * time.Second })
-	p.event(t, "ada", "opera", 1)
-	g := testnet.guest(t, price)
-	order := w.order(t, "ada", "opera", g)
-	payment := p.pays(t, g, order)
-	p.set(once(point{head, false}, func() error { panic("dead") }))
-	for range 3 {
-		if got := class(p.call(t.Context(), again(t, order), payment)); got != "undecided" {
-			t.Errorf("within the lease it is %s", got)
-		}
-		p.reconcile(t)
-		if !p.isClaimed(t, payment) {
-			t.Fatal("released within the lease")
-		}
-		w.clock.Advance(3 * time.Second)
-	}
-	w.clock.Advance(time.Second)
-	p.reconcile(t)
-	p.finished(t, 0).wants(t, count{})
-	if got := class(p.call(t.Context(), order, payment)); got != "settled" {
-		t.Errorf("after the lease it is %s", got)
-	}
-}
-
-// The guest is faster than the reconciler: the call takes over what is nobody's.
-func TestReapedByTheGuest(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	p := w.start(t)
-	p.event(t, "ada", "opera", 1)
-	g := testnet.guest(t, price)
-	order := w.order(t, "ada", "opera", g)
-	payment := p.pays(t, g, order)
-	p.set(once(point{head, false}, func() error { panic("dead") }))
-	if got := class(p.call(t.Context(), order, payment)); got != "undecided" {
-		t.Fatal(got)
-	}
-	w.clock.Advance(2 * time.Minute)
-	for _, o := range together(20, func(int) (payments.Payment, error) { return p.call(t.Context(), order, payment) }) {
-		if got := class(o.Payment, o.err); got != "settled" {
-			t.Errorf("one of many: %s", got)
-		}
-	}
-	p.reconcile(t)
-	p.finished(t, 0).wants(t, count{payments.Settled: 1})
-}
-
-// A process that was stopped for longer than the lease, between its claim and
-// its hold, finds the payment given up.
-func TestHoldAfterAbandon(t *testing.T) {
-	t.Parallel()
-	for name, sold := range map[string]bool{"released": false, "sold by another process": true} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			p, q := w.start(t), w.start(t)
-			p.event(t, "ada", "opera", 2)
-			g := testnet.guest(t, price)
-			order := w.order(t, "ada", "opera", g)
-			payment := p.pays(t, g, order)
-			stopped := newGate(point{hold, false})
-			p.set(stopped.hook)
-			got := answers(func() (payments.Payment, error) { return p.call(t.Context(), order, payment) })
-			<-stopped.reached
-			w.clock.Advance(2 * time.Minute)
-			q.reconcile(t)
-			if q.isClaimed(t, payment) {
-				t.Error("claimed still")
-			}
-			if sold {
-				if got := class(q.call(t.Context(), again(t, order), payment)); got != "settled" {
-					t.Errorf("in the other process it is %s", got)
-				}
-			}
-			stopped.open()
-			// By now another call may have it: "nothing was charged" would be a guess.
-			if o := <-got; class(o.Payment, o.err) != "undecided" {
-				t.Errorf("the answer is %+v, %v", o.Payment, o.err)
-			}
-			if taken(t, q) != map[bool]int{true: 1}[sold] {
-				t.Errorf("%d seats taken", taken(t, q))
-			}
-			if got := class(p.call(t.Context(), again(t, order), payment)); got != "settled" {
-				t.Errorf("at last it is %s", got)
-			}
-			p.reconcile(t)
-			p.finished(t, 0).wants(t, count{payments.Settled: 1})
-		})
-	}
-}
 
 // Calls that are under way are none of the reconciler's business.
 func TestReconcileWhileSelling(t *testing.T) {
@@ -228,6 +136,33 @@ func TestHandover(t *testing.T) {
 	q.finished(t, 0).wants(t, count{payments.Settled: 1})
 }
 
+// A transfer that is not deep enough yet may be taken away again: the payment
+// stays settling until enough blocks are on it.
+func TestConfirmations(t *testing.T) {
+	deep, err := evm.NewClient(t.Context(), testnet.chain.RPC(), evm.Options{Confirmations: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	p := w.start(t)
+	p.chain = deep
+	p.event(t, "ada", "opera", 1)
+	g := testnet.guest(t, price)
+	order := w.order(t, "ada", "opera", g)
+	payment := p.pays(t, g, order)
+	p.settles = settles(true, x402.SettleResponse{}, errOutage)
+	for blocks, want := range []string{"settling", "settling", "settled"} {
+		if blocks > 0 {
+			testnet.advance(t, 3*time.Second)
+		}
+		if got := class(p.call(t.Context(), again(t, order), payment)); got != want {
+			t.Errorf("with %d blocks on it, it is %s", blocks, got)
+		}
+	}
+	p.reconcile(t)
+	p.finished(t, 0).wants(t, count{payments.Settled: 1})
+}
+
 // Run goes on, whatever happens in one pass, until its context ends.
 func TestRun(t *testing.T) {
 	w := newWorld(t)
@@ -271,4 +206,41 @@ func TestReconcileWithOneBrokenHost(t *testing.T) {
 	}
 	p.reconcile(t)
 	p.finished(t, 0).wants(t, count{payments.Settled: 2})
+}
+
+// What is submitted again is what the payer sent, as far as it concerns money.
+func TestResubmitted(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*x402.Payment){"version 1": version1, "version 2": func(*x402.Payment) {}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			p := w.start(t)
+			p.event(t, "ada", "opera", 1)
+			g := testnet.guest(t, price)
+			order := w.order(t, "ada", "opera", g)
+			payment := p.pays(t, g, order, change, func(p *x402.Payment) { p.Resource = nil })
+			tries := 0
+			p.settles = func(ctx context.Context, real payments.Facilitator, got x402.Payment, r x402.Requirements) (x402.SettleResponse, error) {
+				if diff := cmp.Diff(payment, got); diff != "" {
+					t.Errorf("try %d (-sent +submitted):\n%s", tries, diff)
+				}
+				if diff := cmp.Diff(p.Quote(order).Accepts[0], r); diff != "" {
+					t.Errorf("try %d (-quoted +required):\n%s", tries, diff)
+				}
+				if tries++; tries == 1 {
+					return x402.SettleResponse{}, errOutage
+				}
+				return real.Settle(ctx, got, r)
+			}
+			if got := class(p.call(t.Context(), order, payment)); got != "settling" {
+				t.Errorf("it is %s", got)
+			}
+			w.clock.Advance(time.Minute)
+			p.reconcile(t)
+			p.agree(t, 0).wants(t, count{payments.Settled: 1})
+			if tries != 2 {
+				t.Errorf("submitted %d times", tries)
+			}
+		})
+	}
 }

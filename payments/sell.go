@@ -16,6 +16,7 @@ const reorgDepth = 64
 // sell is the way of a new payment: claim, verify, hold, settle.
 func (c *Cashier) sell(ctx context.Context, ledger Ledger, f *flight, claim Claim, o Order, p x402.Payment, r x402.Requirements) (Payment, error) {
 	for attempt := 1; ; attempt++ {
+		claim.ClaimedAt = c.Now().UTC()
 		standing, won, err := c.Claims.Claim(ctx, claim)
 		if err != nil {
 			c.release(ctx, claim) // it may stand all the same
