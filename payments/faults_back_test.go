@@ -104,7 +104,7 @@ func TestFaultsOfFailure(t *testing.T) {
 			if got := class(p.call(t.Context(), order, payment)); got != "failed" {
 				t.Errorf("at last it is %s", got)
 			}
-			if taken(t, p) != 0 {
+			if p.taken(t, "opera") != 0 {
 				t.Error("the seat is taken")
 			}
 		})

@@ -124,8 +124,8 @@ func TestKilledAndExpired(t *testing.T) {
 			p.reconcile(t)
 			p.reconcile(t)
 			n := p.finished(t, 0)
-			if moved(t, k.payment.Payload.Authorization) != charged || charged != (n[payments.Settled] == 1) || taken(t, p) != n[payments.Settled] {
-				t.Errorf("charged: %t, books: %v, seats taken: %d", charged, n, taken(t, p))
+			if moved(t, k.payment.Payload.Authorization) != charged || charged != (n[payments.Settled] == 1) || p.taken(t, "opera") != n[payments.Settled] {
+				t.Errorf("charged: %t, books: %v, seats taken: %d", charged, n, p.taken(t, "opera"))
 			}
 			honest(t, k.class, charged)
 		})

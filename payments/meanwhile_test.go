@@ -29,6 +29,9 @@ func TestMeanwhile(t *testing.T) {
 		payment.Payload.Signature = sign(t, g, domain, payment.Payload.Authorization)
 		testnet.broadcast(t, payment)
 	})
+	w := newWorld(t)
+	p := w.start(t)
+	total := count{}
 	for _, c := range []struct {
 		name   string
 		do     deed
@@ -43,18 +46,17 @@ func TestMeanwhile(t *testing.T) {
 	} {
 		for _, at := range []point{{verify, true}, {hold, true}, {settle, false}} {
 			t.Run(fmt.Sprintf("%s %s", c.name, at), func(t *testing.T) {
-				w := newWorld(t)
-				p := w.start(t)
-				p.event(t, "ada", "opera", 1)
+				event := newID(t)
+				p.event(t, "ada", event, 1)
 				g := testnet.guest(t, price)
-				order := w.order(t, "ada", "opera", g)
-				payment := p.pays(t, g, order, window(t, -time.Hour, 10*time.Minute))
+				order := w.order(t, "ada", event, g)
+				payment := p.pays(t, g, order, window(t, -10*time.Hour, 10*time.Minute))
 				p.set(once(at, func() error { c.do(t, p, g, payment); return nil }))
 				paid, err := p.call(t.Context(), order, payment)
 				if err != nil || paid.State != c.answer || paid.Reason != c.reason || paid.Open != c.open {
 					t.Errorf("%+v, %v", paid, err)
 				}
-				if seats := taken(t, p); (seats == 1) != (c.answer == payments.Settled) {
+				if seats := p.taken(t, event); (seats == 1) != (c.answer == payments.Settled) {
 					t.Errorf("%d seats taken", seats)
 				}
 				p.set(nil)
@@ -62,10 +64,14 @@ func TestMeanwhile(t *testing.T) {
 					testnet.advance(t, 11*time.Minute)
 				}
 				p.reconcile(t)
-				p.finished(t, 0).wants(t, count{c.answer: 1})
+				if got := class(p.call(t.Context(), order, payment)); got != string(c.answer) {
+					t.Errorf("at last it is %s", got)
+				}
+				total[c.answer]++
 			})
 		}
 	}
+	p.finished(t, 0).wants(t, total)
 }
 
 // An authorization that was used before anybody showed it here buys nothing,

@@ -114,8 +114,8 @@ func TestHoldAfterAbandon(t *testing.T) {
 			if o := <-got; class(o.Payment, o.err) != "undecided" {
 				t.Errorf("the answer is %+v, %v", o.Payment, o.err)
 			}
-			if taken(t, q) != map[bool]int{true: 1}[sold] {
-				t.Errorf("%d seats taken", taken(t, q))
+			if q.taken(t, "opera") != map[bool]int{true: 1}[sold] {
+				t.Errorf("%d seats taken", q.taken(t, "opera"))
 			}
 			if got := class(p.call(t.Context(), again(t, order), payment)); got != "settled" {
 				t.Errorf("at last it is %s", got)

@@ -95,7 +95,7 @@ func TestRepeatedAfterFailure(t *testing.T) {
 		if err != nil || paid.State != payments.Failed || paid.Reason != x402.ReasonTransactionFailed || paid.Open != (again != "after the window") {
 			t.Errorf("%s: %+v, %v", again, paid, err)
 		}
-		if seats := taken(t, p); seats != 0 {
+		if seats := p.taken(t, "opera"); seats != 0 {
 			t.Errorf("%s: %d seats taken", again, seats)
 		}
 	}
@@ -103,10 +103,10 @@ func TestRepeatedAfterFailure(t *testing.T) {
 	p.finished(t, 0).wants(t, count{payments.Failed: 1})
 }
 
-// taken returns the seats taken at ada's opera.
-func taken(tb testing.TB, p *process) int {
+// taken returns the seats taken at an event of ada's.
+func (p *process) taken(tb testing.TB, event string) int {
 	tb.Helper()
-	e, err := p.books(tb, "ada").Event(tb.Context(), "opera")
+	e, err := p.books(tb, "ada").Event(tb.Context(), event)
 	if err != nil {
 		tb.Fatal(err)
 	}

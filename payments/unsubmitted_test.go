@@ -29,8 +29,8 @@ func TestNotSettled(t *testing.T) {
 	if got := class(p.call(t.Context(), order, payment)); got != "unavailable" {
 		t.Errorf("the answer is %s", got)
 	}
-	if p.isClaimed(t, payment) || taken(t, p) != 0 {
-		t.Errorf("claimed: %t, seats taken: %d", p.isClaimed(t, payment), taken(t, p))
+	if p.isClaimed(t, payment) || p.taken(t, "opera") != 0 {
+		t.Errorf("claimed: %t, seats taken: %d", p.isClaimed(t, payment), p.taken(t, "opera"))
 	}
 	p.finished(t, 0).wants(t, count{payments.Failed: 1})
 	p.settles = nil

@@ -1,9 +1,7 @@
 package server_test
 
 import (
-	"bytes"
 	"encoding/json"
-	"io"
 	"net/http"
 	"sync"
 	"testing"
@@ -30,30 +28,7 @@ func (w *world) call(url, tool string, arguments any, payment *x402.Payment, hea
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(w.t.Context(), "POST", url, bytes.NewReader(body))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	if payment != nil {
-		value, err := x402.Header(payment)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		req.Header.Set(x402.PaymentHeader(payment.Version), value)
-	}
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(resp.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	resp, raw := w.send(url, string(body), payment, headers...)
 	out := answer{status: resp.StatusCode, header: resp.Header}
 	var message struct {
 		Code   string

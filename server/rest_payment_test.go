@@ -10,8 +10,9 @@ import (
 	"github.com/events-concierge/concierge/payments/x402"
 )
 
-// send posts JSON with a payment in its header, and returns the answer's body.
-func (w *world) send(url, body string, payment *x402.Payment) (*http.Response, []byte) {
+// send posts JSON with a payment in its header, and other headers in pairs. It
+// returns the answer and its body.
+func (w *world) send(url, body string, payment *x402.Payment, headers ...string) (*http.Response, []byte) {
 	w.t.Helper()
 	req, err := http.NewRequestWithContext(w.t.Context(), "POST", url, strings.NewReader(body))
 	if err != nil {
@@ -24,6 +25,9 @@ func (w *world) send(url, body string, payment *x402.Payment) (*http.Response, [
 			w.t.Fatal(err)
 		}
 		req.Header.Set(x402.PaymentHeader(payment.Version), value)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
