@@ -39,6 +39,9 @@ func lives(t *testing.T, panics []bool, work func(hook func(context.Context, poi
 	work(whole.hook)
 	for n := range whole.passed.Load() {
 		for _, p := range panics {
+			if p && n%2 == 1 {
+				continue // after a call, which is before the next one
+			}
 			all = append(all, &life{n: n, panics: p})
 		}
 	}

@@ -66,7 +66,7 @@ func TestReconcileWhileSelling(t *testing.T) {
 // Two processes on the same files find the same payments, at the same time.
 func TestTwoReconcilers(t *testing.T) {
 	t.Parallel()
-	const guests = 20 // more than one pass works on at a time
+	const guests = 17 // more than one pass works on at a time
 	w := newWorld(t)
 	p, q := w.start(t), w.start(t)
 	p.event(t, "ada", "opera", guests)

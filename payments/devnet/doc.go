@@ -6,11 +6,11 @@
 // (JSON-RPC on "POST /", a faucet on "POST /faucet"), [Chain.RPC] to the same
 // process by the same way, and [Chain.Fund] gives an account money.
 //
-// Blocks are made when there is something to put in: a call of
-// eth_sendRawTransaction returns when its transaction has been mined, and
-// transactions that arrive together share a block. Somebody who asks what time
-// it is on the chain (eth_call, the latest block, …) finds it at most two
-// seconds behind the clock, and nothing runs while nobody asks.
+// Blocks are made when there is something to put in, and transactions that
+// arrive together share one: eth_sendRawTransaction returns when its transaction
+// is in the pool, eth_getTransactionReceipt when it has been mined. Somebody who
+// asks what time it is on the chain (eth_call, the latest block, …) finds it at
+// most two seconds behind the clock, and nothing runs while nobody asks.
 //
 // It is not a network: it has no peers, no keys of its users, no history after
 // a restart, the states of the last 128 blocks only, and no value. It is
