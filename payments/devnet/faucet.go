@@ -108,17 +108,21 @@ func (f *faucet) send(to common.Address, usdc x402.Amount) ([]*types.Transaction
 	}
 	var txs []*types.Transaction
 	for _, w := range wanted {
-		w.ChainID, w.Nonce, w.Gas = big.NewInt(ChainID), f.nonce, 100_000
+		w.ChainID, w.Nonce, w.Gas = big.NewInt(ChainID), f.nonce+uint64(len(txs)), 100_000
 		w.GasTipCap, w.GasFeeCap = big.NewInt(1), big.NewInt(1000*params.GWei)
 		tx, err := types.SignNewTx(f.key, f.signer, w)
 		if err != nil {
 			return nil, fmt.Errorf("sign for the faucet: %w", err)
 		}
-		if err := f.engine.add(tx); err != nil {
+		txs = append(txs, tx)
+	}
+	// Together: one that comes while the pool sorts the other would be left in
+	// the pool's queue, for the next block.
+	for _, err := range f.engine.add(txs...) {
+		if err != nil {
 			return nil, fmt.Errorf("send from the faucet: %w", err)
 		}
 		f.nonce++
-		txs = append(txs, tx)
 	}
 	return txs, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/big"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -126,8 +127,30 @@ func (e *engine) seal(unix uint64) (int, error) {
 	// Nothing here is ever undone.
 	chain.SetSafe(block.Header())
 	chain.SetFinalized(block.Header())
-	// Without this an account that was just given ether could not spend it yet.
-	return len(block.Transactions()), e.settle()
+	return len(block.Transactions()), e.follow(block)
+}
+
+// follow waits until the pool has seen a new block. Before that it would offer
+// the block's transactions again, and an account that was just given ether
+// could not spend it yet.
+func (e *engine) follow(block *types.Block) error {
+	for {
+		if err := e.settle(); err != nil {
+			return err
+		}
+		// The pool may have settled on the head before, when the news of this
+		// one was still on its way to it. Whose nonce moved tells.
+		if !slices.ContainsFunc(block.Transactions(), e.unseen) {
+			return nil
+		}
+	}
+}
+
+// unseen tells whether the pool takes a transaction of the chain for one that
+// is still to come.
+func (e *engine) unseen(tx *types.Transaction) bool {
+	from, err := types.Sender(types.LatestSignerForChainID(tx.ChainId()), tx)
+	return err == nil && e.eth.TxPool().Nonce(from) <= tx.Nonce()
 }
 
 // settle waits for the pool, which sorts new transactions and follows the chain
@@ -158,9 +181,10 @@ func (e *engine) pooled(hash common.Hash) bool {
 	return e.eth.TxPool().Status(hash) != txpool.TxStatusUnknown
 }
 
-// add puts transactions of our own into the pool.
-func (e *engine) add(txs ...*types.Transaction) error {
-	return errors.Join(e.eth.TxPool().Add(txs, false)...)
+// add puts transactions of our own into the pool, and returns an error or nil
+// for each.
+func (e *engine) add(txs ...*types.Transaction) []error {
+	return e.eth.TxPool().Add(txs, false)
 }
 
 func (e *engine) close() error {
