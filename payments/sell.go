@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/events-concierge/concierge/payments/crashpoint"
 	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/x402"
 )
@@ -34,16 +35,19 @@ func (c *Cashier) sell(ctx context.Context, ledger Ledger, f *flight, claim Clai
 		}
 	}
 	f.claim()
+	crashpoint.Hit(crashpoint.Claimed)
 	since, err := c.vet(ctx, p, r)
 	if err != nil {
 		c.release(ctx, claim)
 		return Payment{}, err
 	}
+	crashpoint.Hit(crashpoint.Verified)
 	payment := c.settling(claim, o, p, since)
 	if err := c.hold(ctx, ledger, claim, payment, o.Booking); err != nil {
 		return Payment{}, err
 	}
 	f.hold(payment)
+	crashpoint.Hit(crashpoint.Held)
 	settled, err := c.settle(ctx, ledger, payment, p, r)
 	if err != nil {
 		return c.giveUp(ctx, ledger, claim, payment, err)
@@ -172,4 +176,5 @@ func (c *Cashier) release(ctx context.Context, claim Claim) {
 	if err := c.Claims.Release(context.WithoutCancel(ctx), claim.ClaimKey, claim.PaymentID); err != nil {
 		c.Log.Warn("a claim could not be released; the reconciler will", "payment", claim.PaymentID, "err", err)
 	}
+	crashpoint.Hit(crashpoint.Released)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/events-concierge/concierge/payments/crashpoint"
 	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/x402"
 )
@@ -17,6 +18,7 @@ func (c *Cashier) settle(ctx context.Context, ledger Ledger, payment Payment, p 
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	answer, err := c.Facilitator.Settle(ctx, p, r)
+	crashpoint.Hit(crashpoint.Submitted)
 	if errors.Is(err, ErrNotSettled) {
 		return payment, err
 	}
@@ -29,6 +31,7 @@ func (c *Cashier) settle(ctx context.Context, ledger Ledger, payment Payment, p 
 		c.Log.Warn("payment stays settling", "payment", payment.ID, "payer", payment.Payer, "err", err)
 		return payment, nil
 	}
+	crashpoint.Hit(crashpoint.Found)
 	return c.book(ctx, ledger, payment, outcome, reason), nil
 }
 
@@ -85,6 +88,7 @@ func (c *Cashier) booked(before, after Payment, err error) Payment {
 		c.Log.Error("a payment's outcome could not be written", "payment", before.ID, "err", err)
 		return before
 	}
+	crashpoint.Hit(crashpoint.Booked)
 	c.Log.Info("payment "+string(after.State), "payment", after.ID, "payer", after.Payer,
 		"amount", after.Amount, "tx", after.Transaction, "reason", after.Reason)
 	return after

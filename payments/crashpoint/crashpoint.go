@@ -1,0 +1,25 @@
+// Package crashpoint names the steps of a payment at which a test may kill the
+// process, as kill -9 would. It does nothing unless the program is built with
+// the tag "crashpoint"; the product never is.
+package crashpoint
+
+// Env is the environment variable that says where to die: a point, a colon,
+// and at which of its hits, such as "held:3".
+const Env = "CONCIERGE_CRASH_AT"
+
+// Point is a step that has just been taken.
+type Point string
+
+// The steps of a payment, in their order.
+const (
+	Claimed   Point = "claimed"   // the authorization is claimed in the server's file
+	Verified  Point = "verified"  // the facilitator has accepted it
+	Held      Point = "held"      // the seats are held, the payment is settling
+	Submitted Point = "submitted" // the facilitator has answered
+	Found     Point = "found"     // the chain has said what came of it
+	Booked    Point = "booked"    // the outcome is in the Host's file
+	Released  Point = "released"  // the claim of a payment that failed is released
+)
+
+// Points are all of them.
+var Points = []Point{Claimed, Verified, Held, Submitted, Found, Booked, Released}
