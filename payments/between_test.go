@@ -31,6 +31,7 @@ const (
 	hold          step = "hold"
 	lookUp        step = "look up"
 	confirm       step = "confirm"
+	reopen        step = "reopen"
 	fail          step = "fail"
 	abandon       step = "abandon"
 )
@@ -61,6 +62,8 @@ type between struct {
 	// What a facilitator does instead; the real one is passed.
 	verifies func(context.Context, payments.Facilitator, x402.Payment, x402.Requirements) (x402.VerifyResponse, error)
 	settles  func(context.Context, payments.Facilitator, x402.Payment, x402.Requirements) (x402.SettleResponse, error)
+	// What the chain says of an authorization instead of what it would.
+	saw func(evm.Outcome) evm.Outcome
 }
 
 func (b *between) set(hook func(context.Context, point) error) {
@@ -149,7 +152,13 @@ func (b chainBetween) Head(ctx context.Context) (evm.Head, error) {
 }
 
 func (b chainBetween) Authorization(ctx context.Context, t evm.Transfer, since uint64) (evm.Outcome, error) {
-	return through(ctx, b.between, authorization, func() (evm.Outcome, error) { return b.chain.Authorization(ctx, t, since) })
+	return through(ctx, b.between, authorization, func() (evm.Outcome, error) {
+		o, err := b.chain.Authorization(ctx, t, since)
+		if b.saw != nil {
+			o = b.saw(o)
+		}
+		return o, err
+	})
 }
 
 func (b chainBetween) Await(ctx context.Context, tx common.Hash, t evm.Transfer, since uint64) (evm.Outcome, error) {
@@ -201,8 +210,12 @@ func (l ledgerBetween) Payment(ctx context.Context, id string) (payments.Payment
 	return through(ctx, l.between, lookUp, func() (payments.Payment, error) { return l.Ledger.Payment(ctx, id) })
 }
 
-func (l ledgerBetween) Confirm(ctx context.Context, id string, tx x402.Bytes32) (payments.Payment, error) {
-	return through(ctx, l.between, confirm, func() (payments.Payment, error) { return l.Ledger.Confirm(ctx, id, tx) })
+func (l ledgerBetween) Confirm(ctx context.Context, id string, s payments.Settlement) (payments.Payment, error) {
+	return through(ctx, l.between, confirm, func() (payments.Payment, error) { return l.Ledger.Confirm(ctx, id, s) })
+}
+
+func (l ledgerBetween) Reopen(ctx context.Context, id string) (payments.Payment, error) {
+	return through(ctx, l.between, reopen, func() (payments.Payment, error) { return l.Ledger.Reopen(ctx, id) })
 }
 
 func (l ledgerBetween) Fail(ctx context.Context, id string, reason x402.Reason, final bool) (payments.Payment, error) {

@@ -36,7 +36,8 @@ type Payment struct {
 	RSVPID string
 	State  State
 	// Open is true until nothing can change any more. A failed payment stays
-	// open while its authorization could still be used by whoever holds it.
+	// open while its authorization could still be used by whoever holds it, one
+	// whose money moved while the chain could still take that back.
 	Open        bool
 	X402Version int
 	Network     x402.Network
@@ -50,9 +51,20 @@ type Payment struct {
 	Signature   x402.Signature // gone once the payment is no longer open
 	Since       uint64         // a block before which the authorization was not used
 	Transaction x402.Bytes32   // of the transfer, once it is known
+	Block       uint64         // of Transaction
 	Reason      x402.Reason    // why it failed
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
+}
+
+// moved reports whether the money has moved, as far as the ledger knows.
+func (p Payment) moved() bool { return p.State == Settled || p.State == Owed }
+
+// Settlement is the transfer that paid.
+type Settlement struct {
+	Transaction x402.Bytes32
+	Block       uint64 // that it is in
+	Final       bool   // nothing will take it back
 }
 
 // Ledger is one Host's seats and payments. Every method is one durable
@@ -67,10 +79,14 @@ type Ledger interface {
 	Hold(ctx context.Context, p Payment, b Booking) error
 	// Payment returns one payment, or [ErrNoPayment].
 	Payment(ctx context.Context, id string) (Payment, error)
-	// Confirm records that the money of a payment moved in transaction tx. The
-	// RSVP of a settling payment is confirmed; a failed one gets its seats back
-	// if they can still be had, and is owed otherwise.
-	Confirm(ctx context.Context, id string, tx x402.Bytes32) (Payment, error)
+	// Confirm records that the money of a payment moved. The RSVP of a settling
+	// payment is confirmed; a failed one gets its seats back if they can still be
+	// had, and is owed otherwise. If the settlement is final, the payment is
+	// closed as well.
+	Confirm(ctx context.Context, id string, s Settlement) (Payment, error)
+	// Reopen records that the chain has taken back the transfer of an open
+	// payment: a settled one is settling again, an owed one failed.
+	Reopen(ctx context.Context, id string) (Payment, error)
 	// Fail records that no money moved and frees the seats. If final, the
 	// payment is closed as well: it never will.
 	Fail(ctx context.Context, id string, reason x402.Reason, final bool) (Payment, error)

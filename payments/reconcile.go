@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -25,12 +26,27 @@ const handover = 30 * time.Second
 
 func (c *Cashier) handedOver(p Payment) bool { return c.Now().Sub(p.CreatedAt) >= handover }
 
-// Run reconciles at once, and then every interval until ctx ends.
+// seldom is the longest pause between two looks at an open payment.
+const seldom = time.Minute
+
+// agenda says when open payments, by their id, are looked at again. One that is
+// not in it is looked at.
+type agenda map[string]visit
+
+type visit struct {
+	next  time.Time
+	pause time.Duration // before it
+}
+
+// Run reconciles at once, and then every interval until ctx ends. What stays
+// open is looked at more and more seldom, but always as soon as its
+// authorization has expired.
 func (c *Cashier) Run(ctx context.Context, interval time.Duration) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
+	looks := agenda{}
 	for {
-		if err := c.Reconcile(ctx); err != nil && ctx.Err() == nil {
+		if err := c.round(ctx, looks, interval); err != nil && ctx.Err() == nil {
 			c.Log.Error("reconcile payments", "err", err)
 		}
 		select {
@@ -43,9 +59,13 @@ func (c *Cashier) Run(ctx context.Context, interval time.Duration) {
 
 // Reconcile goes once through all claims that are still open: payments without
 // an outcome are finished by what the chain says, failed ones are watched until
-// their authorization has expired, and claims that never came to a held payment
-// are released. What can't be decided now is left for the next time.
-func (c *Cashier) Reconcile(ctx context.Context) error {
+// their authorization has expired, settled ones until their transfer is final,
+// and claims that never came to a held payment are released. What can't be
+// decided now is left for the next time.
+func (c *Cashier) Reconcile(ctx context.Context) error { return c.round(ctx, agenda{}, 0) }
+
+// round is Reconcile for the claims whose time has come.
+func (c *Cashier) round(ctx context.Context, looks agenda, pause time.Duration) error {
 	claims, err := c.Claims.Open(ctx)
 	if err != nil {
 		return fmt.Errorf("list open claims: %w", err)
@@ -57,7 +77,17 @@ func (c *Cashier) Reconcile(ctx context.Context) error {
 		closed []string
 		errs   []error
 	)
+	now := c.Now()
+	before := maps.Clone(looks)
+	clear(looks) // of those that are no longer open
 	for _, claim := range claims {
+		seen, ok := before[claim.PaymentID]
+		if ok && now.Before(seen.next) {
+			mu.Lock()
+			looks[claim.PaymentID] = seen
+			mu.Unlock()
+			continue
+		}
 		select {
 		case places <- struct{}{}:
 		case <-ctx.Done():
@@ -66,14 +96,16 @@ func (c *Cashier) Reconcile(ctx context.Context) error {
 		}
 		wg.Go(func() {
 			defer func() { <-places }()
-			open, err := c.reconcileClaim(ctx, claim)
+			payment, open, err := c.reconcileClaim(ctx, claim)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
 				errs = append(errs, fmt.Errorf("user %s, payment %s: %w", claim.User, claim.PaymentID, err))
 			} else if !open {
 				closed = append(closed, claim.PaymentID)
+				return
 			}
+			looks[claim.PaymentID] = seen.after(now, pause, payment.ValidBefore.Add(expiryGrace))
 		})
 	}
 	wg.Wait()
@@ -83,23 +115,60 @@ func (c *Cashier) Reconcile(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// reconcileClaim reports whether the claim's payment may still change.
-func (c *Cashier) reconcileClaim(ctx context.Context, claim Claim) (open bool, err error) {
+// after is the visit that follows this one, which is now: after twice its pause,
+// and not much later than end, which may decide something.
+func (v visit) after(now time.Time, first time.Duration, end time.Time) visit {
+	v.pause = min(max(first, 2*v.pause), seldom)
+	v.next = now.Add(v.pause)
+	if end.After(now) && v.next.After(end) {
+		v.next = end
+	}
+	return v
+}
+
+// reconcileClaim returns the claim's payment, and whether it may still change.
+func (c *Cashier) reconcileClaim(ctx context.Context, claim Claim) (payment Payment, open bool, err error) {
 	f, started, err := c.fly(ctx, claim, func(ctx context.Context, l Ledger, f *flight) (Payment, error) {
-		return c.resume(ctx, l, f, claim)
+		payment, err := c.resume(ctx, l, f, claim)
+		if err == nil && payment.Open && payment.moved() {
+			payment = c.recheck(ctx, l, payment)
+		}
+		return payment, err
 	})
 	if errors.Is(err, errStopping) || !started { // or a call is at work on it
-		return true, nil
+		return payment, true, nil
 	}
 	select {
 	case <-f.done:
 	case <-ctx.Done():
-		return true, ctx.Err()
+		return payment, true, ctx.Err()
 	}
 	if errors.Is(f.err, errGone) || errors.Is(f.err, ErrUndecided) { // not held, or not yet
-		return true, nil
+		return payment, true, nil
 	}
-	return f.payment.Open, f.err
+	return f.payment, f.payment.Open, f.err
+}
+
+// recheck looks whether the transfer of a payment is still there: until it is
+// final, a reorganisation of the chain can take it back.
+func (c *Cashier) recheck(ctx context.Context, ledger Ledger, payment Payment) Payment {
+	ask, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	outcome, err := c.Chain.Authorization(ask, transfer(payment), payment.Since)
+	switch {
+	case err != nil:
+		c.Log.Warn("the chain can't be asked about a payment", "payment", payment.ID, "err", err)
+		return payment
+	case outcome.Head.Number < payment.Block: // the word of a node that lags behind
+		return payment
+	case outcome.State == evm.Transferred && !outcome.Final && x402.Bytes32(outcome.Transaction) == payment.Transaction:
+		return payment
+	case outcome.State == evm.Transferred:
+		return c.book(ctx, ledger, payment, outcome, "")
+	}
+	c.Log.Error("the chain has taken back the transfer of a payment", "payment", payment.ID, "payer", payment.Payer, "tx", payment.Transaction)
+	reopened, err := ledger.Reopen(context.WithoutCancel(ctx), payment.ID)
+	return c.booked(payment, reopened, err)
 }
 
 // reap releases a claim whose payment was never held, once nobody can be on the

@@ -69,9 +69,10 @@ func (c *Cashier) book(ctx context.Context, ledger Ledger, payment Payment, o ev
 	case !o.Confirmed:
 		return payment // seen, but not deep enough yet
 	case o.State == evm.Spent:
-		return c.fail(ctx, ledger, payment, x402.ReasonTransactionState, true)
+		return c.fail(ctx, ledger, payment, x402.ReasonTransactionState, o.Final)
 	}
-	booked, err := ledger.Confirm(context.WithoutCancel(ctx), payment.ID, x402.Bytes32(o.Transaction))
+	booked, err := ledger.Confirm(context.WithoutCancel(ctx), payment.ID,
+		Settlement{Transaction: x402.Bytes32(o.Transaction), Block: o.Block, Final: o.Final})
 	return c.booked(payment, booked, err)
 }
 

@@ -237,11 +237,11 @@ func TestRevenue(t *testing.T) {
 		h.hold(t, "a", n, seats)
 	}
 	h.hold(t, "b", 4, 5)
-	must(t)(h.Confirm(t.Context(), "pay-0", hash(1)))
+	must(t)(h.Confirm(t.Context(), "pay-0", moved(1)))
 	must(t)(h.Fail(t.Context(), "pay-1", "reason", true))
 	must(t)(h.Fail(t.Context(), "pay-2", "reason", false))
 	h.cancel(t, "a")
-	must(t)(h.Confirm(t.Context(), "pay-2", hash(2)))
+	must(t)(h.Confirm(t.Context(), "pay-2", moved(2)))
 	raw(t, h.path, `UPDATE payments SET state = 'refunded', open = 0, signature = NULL, tx = '0x' WHERE id = 'pay-4'`)
 	for event, want := range map[string]store.Revenue{
 		"a": {Settled: 1 * x402.USD, Pending: 4 * x402.USD, Owed: 3 * x402.USD},

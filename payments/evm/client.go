@@ -27,6 +27,10 @@ type Options struct {
 	// Confirmations is how many blocks, its own included, a transaction must
 	// have to count. 0 means 1.
 	Confirmations uint64
+	// Finality is how many it must have to be final: no reorganisation of the
+	// chain goes so deep. 0 means 64, two minutes on Base; it is at least
+	// Confirmations.
+	Finality uint64
 	// Poll is the pause between two looks for a receipt. 0 means 500 ms.
 	Poll time.Duration
 }
@@ -38,6 +42,7 @@ type Client struct {
 	events        map[string]abi.Event
 	chainID       uint64
 	confirmations uint64
+	finality      uint64
 	poll          time.Duration
 	logRange      uint64
 }
@@ -45,7 +50,11 @@ type Client struct {
 // NewClient returns the Client of a node that r is connected to, and owns r.
 func NewClient(ctx context.Context, r *rpc.Client, opts Options) (*Client, error) {
 	c := &Client{eth: ethclient.NewClient(r), token: NewFiatToken(),
-		confirmations: max(1, opts.Confirmations), poll: opts.Poll, logRange: logRange}
+		confirmations: max(1, opts.Confirmations), finality: opts.Finality, poll: opts.Poll, logRange: logRange}
+	if c.finality == 0 {
+		c.finality = 64
+	}
+	c.finality = max(c.finality, c.confirmations)
 	c.events = c.token.GetABI().Events
 	if c.poll == 0 {
 		c.poll = 500 * time.Millisecond
