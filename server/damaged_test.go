@@ -409,6 +409,11 @@ func TestPaymentsOfOthers(t *testing.T) {
 	}
 	atTwin, atB := s.world.event(twin, map[string]any{"price": "0.05"}), s.world.event(s.b, map[string]any{"price": "0.05"})
 	second := s.world.event(s.a, map[string]any{"price": "0.05"})
+	full := s.world.event(s.a, map[string]any{"price": "0.05", "capacity": 1})
+	first := sign(t, s.wallet(x402.USD), s.quote(s.a.URL, map[string]any{"event_id": full}), 2)
+	if a := s.call(s.a.URL, "rsvp_to_event", map[string]any{"event_id": full}, &first); a.isError {
+		t.Fatal(a.text)
+	}
 	// own makes the purse a new one, whose booking nothing is in the way of.
 	own := func(usdc x402.Amount) {
 		s.purse = s.wallet(usdc)
@@ -451,6 +456,8 @@ func TestPaymentsOfOthers(t *testing.T) {
 		{"quoted by another Host with another wallet", none, s.b, atB, 2, x402.USD, "payment_invalid", x402.ReasonRecipient},
 		{"the same in version 1", none, s.b, atB, 1, x402.USD, "payment_invalid", x402.ReasonRecipient},
 		{"quoted for another event", none, s.a, second, 2, x402.USD, "payment_invalid", x402.ReasonRequirements},
+		{"for an event that is full", none, s.a, full, 0, x402.USD, "event_full", ""},
+		{"for an event that is not there", none, s.a, "evt_none", 0, x402.USD, "event_not_found", ""},
 		{"settled by somebody before", settled, s.a, s.event, 0, x402.USD, "payment_already_used", ""},
 		{"cancelled before", cancelled, s.a, s.event, 0, x402.USD, "payment_already_used", ""},
 		{"without the money", none, s.a, s.event, 0, 49_999, "payment_invalid", x402.ReasonInsufficientFunds},
