@@ -419,14 +419,7 @@ func TestPaymentsOfOthers(t *testing.T) {
 		s.purse = s.wallet(usdc)
 		s.asked = s.quote(s.a.URL, map[string]any{"event_id": s.event})
 	}
-	settled := func(p x402.Payment) {
-		// Not by REST nor MCP, but as whoever has it can.
-		data, err := s.client.PackTransfer(p.Payload.Authorization, p.Payload.Signature)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.submit(data)
-	}
+	settled := func(p x402.Payment) { s.submit(s.transfer(p)) }
 	cancelled := func(p x402.Payment) { s.submit(s.cancellation(p.Payload.Authorization)) }
 	booked := func(p x402.Payment) {
 		event := s.world.event(s.a, map[string]any{"price": "0.05"})

@@ -19,6 +19,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/ethclient"
 
+	"github.com/events-concierge/concierge/payments/devnet"
 	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/payments/x402"
@@ -292,11 +293,16 @@ func toBase64(raw []byte) string { return base64.StdEncoding.EncodeToString(raw)
 
 // submit has a call of the token mined, paid by somebody who has nothing to do
 // with it.
-func (w *world) submit(data []byte) {
+func (w *world) submit(data []byte) common.Hash {
 	w.t.Helper()
-	asset, _, _ := x402.USDC(x402.BaseSepolia)
+	return w.submitTo(devnet.USDC(), data)
+}
+
+// submitTo has a call of any contract mined, which must succeed.
+func (w *world) submitTo(contract common.Address, data []byte) common.Hash {
+	w.t.Helper()
 	sender := evm.NewSender(w.client, w.wallet(0))
-	hash, err := sender.Send(w.t.Context(), asset, data, 200_000)
+	hash, err := sender.Send(w.t.Context(), x402.Address(contract), data, 200_000)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -307,9 +313,9 @@ func (w *world) submit(data []byte) {
 			continue
 		}
 		if err != nil || receipt.Status != 1 {
-			w.t.Fatalf("a call of the token: %+v, %v", receipt, err)
+			w.t.Fatalf("a call of a contract: %+v, %v", receipt, err)
 		}
-		return
+		return hash
 	}
 }
 

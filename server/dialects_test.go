@@ -19,14 +19,18 @@ import (
 	"github.com/events-concierge/concierge/tools"
 )
 
+// settlement is what a facilitator does to settle.
+type settlement func(context.Context, x402.Payment, x402.Requirements) (x402.SettleResponse, error)
+
 // fate is a facilitator that settles, or not, as a test says.
 type fate struct {
 	payments.Facilitator
 	mu     sync.Mutex
-	settle func(context.Context, x402.Payment, x402.Requirements) (x402.SettleResponse, error)
+	settle settlement
 }
 
-func (f *fate) set(settle func(context.Context, x402.Payment, x402.Requirements) (x402.SettleResponse, error)) {
+// set has payments settled in this way, or with nil in the right one.
+func (f *fate) set(settle settlement) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.settle = settle
