@@ -57,6 +57,15 @@ type PaymentRequired struct {
 	Message string `json:"message,omitempty"`
 }
 
+// V1 returns the same in the shape of x402 version 1.
+func (p *PaymentRequired) V1() any {
+	return struct {
+		x402.PaymentRequiredV1
+		Code    Code   `json:"code,omitempty"`
+		Message string `json:"message,omitempty"`
+	}{p.PaymentRequired.V1(), p.Code, p.Message}
+}
+
 func (p *PaymentRequired) Error() string { return "payment required: " + p.PaymentRequired.Error }
 
 func invalid(format string, args ...any) *Error {

@@ -134,6 +134,28 @@ func (h *Host) answer(ctx context.Context, b payments.Booking, p payments.Paymen
 	return rsvpOf(rsvp), &receipt, nil
 }
 
+// unreadable answers a payment that says nothing: with what is to be paid, if
+// there is something to sell.
+func (h *Host) unreadable(ctx context.Context, in RSVPInput, cause error) error {
+	message := fmt.Sprintf("The payment can't be read (%v). Nothing was charged; send an x402 payment of version 1 or 2.", cause)
+	b, err := h.booking(in)
+	if err != nil {
+		return err
+	}
+	event, err := h.Store.CanBook(ctx, b.EventID, b.Seats, b.Email)
+	if err != nil {
+		return explain(err)
+	}
+	if event.Price == 0 {
+		return &Error{Code: CodePaymentInvalid, Message: message, cause: cause}
+	}
+	order, err := h.order(event, b)
+	if err != nil {
+		return explain(err)
+	}
+	return h.askAgain(order, x402.ReasonOf(cause), message)
+}
+
 func (h *Host) askAgain(o payments.Order, reason x402.Reason, message string) error {
 	quote := h.Cashier.Quote(o)
 	quote.Error = string(reason)

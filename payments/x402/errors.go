@@ -19,3 +19,16 @@ var (
 	ErrHexLength = errors.New("wrong hex length")
 	ErrChecksum  = errors.New("address with a wrong EIP-55 checksum")
 )
+
+// ReasonOf returns x402's word for what a decoder of payments has refused.
+func ReasonOf(err error) Reason {
+	switch {
+	case errors.Is(err, ErrVersion):
+		return ReasonVersion
+	case errors.Is(err, ErrScheme):
+		return ReasonScheme
+	case errors.Is(err, ErrNetwork):
+		return ReasonNetwork
+	}
+	return ReasonPayload
+}
