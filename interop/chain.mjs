@@ -35,6 +35,9 @@ export function usd(amount) {
   return `${dollars}.${cents.padEnd(2, "0")}`;
 }
 
+/** An address that nobody has used. */
+export const address = () => privateKeyToAccount(generatePrivateKey()).address;
+
 class Chain {
   constructor(name, server) {
     this.name = name;

@@ -18,7 +18,7 @@ const funds = 5_000_000n; // atomic units of USDC: what a payer begins with
 const self = { name: "interop", version: "1.0.0" };
 
 /** The reference client of both versions, for an account. */
-const payer = (account, config = {}) =>
+export const payer = (account, config = {}) =>
   x402Client.fromConfig({
     schemes: [
       { network, client: new ExactEvmScheme(account) },

@@ -1,6 +1,7 @@
 // Servers of other processes: started on a port of their own, and ended with this one.
 
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,7 +14,10 @@ const startLimit = 60_000; // ms; on a busy machine
 const stopLimit = 20_000;
 const callLimit = 60_000;
 
+const logLines = 40;
+
 const running = new Set();
+const logged = [];
 const folders = [];
 
 // Settings of whoever runs this must not reach the servers.
@@ -65,6 +69,7 @@ export async function start(command, args, env = {}) {
       }
     },
   };
+  logged.push(server);
   if (child.pid) running.add(server);
   for (const deadline = Date.now() + startLimit; ; ) {
     const at = /Listening on (?:http:\/\/)?(127\.0\.0\.1:\d+)/.exec(log);
@@ -76,6 +81,23 @@ export async function start(command, args, env = {}) {
     if (how !== "running") throw new Error(`${server.name} ended (${how}):\n${log}`);
     if (Date.now() > deadline) throw new Error(`${server.name} does not listen:\n${log}`);
   }
+}
+
+/** Serves an Express app of this process; returns {url, stop()}. */
+export async function listen(app) {
+  const listener = app.listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  const server = {
+    url: `http://127.0.0.1:${listener.address().port}`,
+    kill: () => {}, // it ends with this process
+    stop: async () => {
+      running.delete(server);
+      listener.close();
+      listener.closeAllConnections();
+    },
+  };
+  running.add(server);
+  return server;
 }
 
 /** Runs a command to its end and returns what it printed. */
@@ -99,14 +121,17 @@ export function run(command, args, env = {}) {
   });
 }
 
-/** Ends what is still running and removes the folders. */
-export async function cleanUp() {
-  const stopped = await Promise.allSettled([...running].reverse().map((server) => server.stop()));
-  for (const path of folders.splice(0)) rmSync(path, { recursive: true, force: true });
-  for (const { reason } of stopped) if (reason) throw reason;
+/** Ends what is still running, the last one first. */
+export async function stopAll() {
+  for (const server of [...running].reverse()) await server.stop();
 }
+
+/** The last words of each server, to see why something failed. */
+export const logs = () =>
+  logged.map(({ name, log }) => `${name}:\n${log().split("\n").slice(-logLines).join("\n")}`).join("\n");
 
 process.on("exit", () => {
   for (const server of running) server.kill("SIGKILL");
+  for (const path of folders) rmSync(path, { recursive: true, force: true });
 });
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1));

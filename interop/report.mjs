@@ -11,9 +11,12 @@ export class Report {
     return this.rows.filter(({ outcome }) => outcome !== "ok").length;
   }
 
-  /** Carries out a check, which returns what to print, or throws. */
-  async check(name, chain, check) {
-    const row = { name, chain: chain.name, outcome: "FAILED" };
+  /**
+   * Carries out a check, which returns what to print, or throws. where is the
+   * chain, and the settler's name.
+   */
+  async check(name, where, check) {
+    const row = { name, ...where, outcome: "FAILED" };
     this.rows.push(row);
     let timer;
     const late = new Promise((_, reject) => {
@@ -30,10 +33,10 @@ export class Report {
   }
 
   /** Carries out a payment: pay returns it as Chain.found takes it. */
-  payment(name, chain, pay) {
-    return this.check(name, chain, async (row) => {
+  payment(name, where, pay) {
+    return this.check(name, where, async (row) => {
       const payment = await pay();
-      const { args, transactionHash, blockNumber } = await chain.found(payment);
+      const { args, transactionHash, blockNumber } = await where.chain.found(payment);
       Object.assign(row, { paid: `$${usd(payment.amount)}`, transaction: transactionHash });
       return (
         `paid  $${usd(payment.amount)} to ${payment.payTo}\n` +
@@ -43,16 +46,15 @@ export class Report {
   }
 
   table() {
-    const heads = { name: "case", chain: "chain", paid: "paid", transaction: "transaction found", outcome: "outcome" };
-    const columns = Object.keys(heads);
-    const lines = [heads, ...this.rows];
-    const width = (column) => Math.max(...lines.map((line) => (line[column] ?? "").length));
-    return lines
-      .map((line) => columns.map((column) => (line[column] ?? "").padEnd(width(column))).join("  ").trimEnd())
-      .join("\n");
+    const lines = [
+      ["case", "settled by", "chain", "paid", "transfer found in", "outcome"],
+      ...this.rows.map((r) => [r.name, r.settler, r.chain.name, r.paid ?? "", r.transaction ?? "", r.outcome]),
+    ];
+    const width = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
+    return lines.map((line) => line.map((cell, column) => cell.padEnd(width[column])).join("  ").trimEnd()).join("\n");
   }
 }
 
-function print(outcome, { name, chain }, text) {
-  console.log(`${outcome.padEnd(6)}  ${name}, on ${chain}\n${text.replace(/^/gm, "        ")}`);
+function print(outcome, { name, settler, chain }, text) {
+  console.log(`${outcome.padEnd(6)}  ${name}; ${settler} on ${chain.name}\n${text.replace(/^/gm, "        ")}`);
 }
