@@ -39,8 +39,10 @@ export function usd(amount) {
 export const address = () => privateKeyToAccount(generatePrivateKey()).address;
 
 class Chain {
-  constructor(name, server) {
+  /** network is what our commands call it. */
+  constructor(name, network, server) {
     this.name = name;
+    this.flags = ["--network", network, "--rpc", server.url];
     this.server = server;
     this.url = server.url;
     this.client = createPublicClient({ chain: baseSepolia, transport: http(this.url), pollingInterval: 50 });
@@ -91,7 +93,7 @@ class Chain {
 
 /** `concierge devnet`. */
 export async function devnet() {
-  const chain = new Chain("devnet", await start(concierge, ["devnet", "--addr", "127.0.0.1:0"]));
+  const chain = new Chain("devnet", "devnet", await start(concierge, ["devnet", "--addr", "127.0.0.1:0"]));
   chain.fund = async (address, amount) => {
     const answer = await fetch(`${chain.url}/faucet`, {
       method: "POST",
@@ -108,6 +110,7 @@ export async function anvil(from) {
   const packaged = fileURLToPath(new URL("node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil", import.meta.url));
   const chain = new Chain(
     "anvil",
+    "base-sepolia",
     await start(existsSync(packaged) ? packaged : "anvil", ["--port", "0", "--chain-id", String(baseSepolia.id), "--accounts", "0"]),
   );
   const steer = createTestClient({ chain: baseSepolia, mode: "anvil", transport: http(chain.url) });

@@ -26,7 +26,7 @@ async function ask(url, { status = 200, token, body } = {}) {
 export async function serve(chain, { args = [], env = {} } = {}) {
   const server = await start(
     concierge,
-    ["serve", "--addr", "127.0.0.1:0", "--data", folder(), "--network", "devnet", "--rpc", chain.url, ...args],
+    ["serve", "--addr", "127.0.0.1:0", "--data", folder(), ...chain.flags, ...args],
     env,
   );
   const { user, owner_token, mcp_url, wallet_address } = await ask(`${server.url}/api/users`, {

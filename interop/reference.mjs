@@ -1,7 +1,6 @@
 // The servers of other people: the reference facilitator, a resource server of the
 // reference middleware, and an MCP server with a paid tool of Cloudflare's agents.
 
-import assert from "node:assert/strict";
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
 import { x402Facilitator } from "@x402/core/facilitator";
@@ -17,7 +16,8 @@ import { listen } from "./process.mjs";
 
 /**
  * The facilitator of @x402/core and @x402/evm over HTTP, with an account of its own
- * for gas. judged has what it said, in order: {verify | settle, version}.
+ * for gas. judged() takes what it was asked and said since the last time, in order:
+ * {task: "verify" | "settle", version, passed, transaction?}.
  */
 export async function facilitator(chain) {
   const account = await chain.account(1n);
@@ -28,31 +28,17 @@ export async function facilitator(chain) {
   const judged = [];
   const app = express().use(express.json());
   app.get("/supported", (_, answer) => answer.json(reference.getSupported()));
-  for (const [task, success] of [["verify", "isValid"], ["settle", "success"]])
-    app.post(`/${task}`, async ({ body: { paymentPayload, paymentRequirements } }, answer) => {
-      const said = await reference[task](paymentPayload, paymentRequirements);
-      judged.push({ task, version: paymentPayload.x402Version, passed: said[success], said });
-      answer.json(said);
-    });
-  return {
-    ...(await listen(app)),
-    /**
-     * Wants it to have passed and settled one payment of that version since the last
-     * time, and nothing else. Returns the transaction.
-     */
-    judgedOne(version) {
-      const said = judged.splice(0);
-      assert.deepEqual(
-        said.map(({ task, version, passed }) => [task, version, passed]),
-        [
-          ["verify", version, true],
-          ["settle", version, true],
-        ],
-        JSON.stringify(said),
-      );
-      return said[1].said.transaction;
-    },
-  };
+  app.post("/verify", async ({ body: { paymentPayload: paid, paymentRequirements } }, answer) => {
+    const said = await reference.verify(paid, paymentRequirements);
+    judged.push({ task: "verify", version: paid.x402Version, passed: said.isValid });
+    answer.json(said);
+  });
+  app.post("/settle", async ({ body: { paymentPayload: paid, paymentRequirements } }, answer) => {
+    const said = await reference.settle(paid, paymentRequirements);
+    judged.push({ task: "settle", version: paid.x402Version, passed: said.success, transaction: said.transaction });
+    answer.json(said);
+  });
+  return { ...(await listen(app)), judged: () => judged.splice(0) };
 }
 
 /** A server with one paid route, GET /secret. */

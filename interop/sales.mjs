@@ -71,7 +71,9 @@ export async function toGuest(chain, judge) {
   const shop = await paidTool(judge.url, offer);
   await guest.call(`${shop.url}/mcp`, account, offer);
   await shop.stop();
-  return payment(account, offer, judge.judgedOne(2));
+  const [verified, settled] = judge.judged();
+  assert.deepEqual(verified, { task: "verify", version: 2, passed: true });
+  return payment(account, offer, settled.transaction);
 }
 
 const payment = (account, { payTo, price }, transaction) => ({
