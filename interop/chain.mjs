@@ -43,7 +43,6 @@ class Chain {
   constructor(name, network, server) {
     this.name = name;
     this.flags = ["--network", network, "--rpc", server.url];
-    this.server = server;
     this.url = server.url;
     this.client = createPublicClient({ chain: baseSepolia, transport: http(this.url), pollingInterval: 50 });
   }

@@ -5,7 +5,7 @@ import { Client as ModernClient, StreamableHTTPClientTransport as ModernTranspor
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { x402Client } from "@x402/core/client";
-import { decodePaymentResponseHeader, encodePaymentSignatureHeader } from "@x402/core/http";
+import { decodePaymentRequiredHeader, decodePaymentResponseHeader, encodePaymentSignatureHeader } from "@x402/core/http";
 import { parsePaymentRequired } from "@x402/core/schemas";
 import { ExactEvmScheme } from "@x402/evm/exact/client";
 import { ExactEvmSchemeV1 } from "@x402/evm/exact/v1/client";
@@ -202,6 +202,22 @@ export const clientCases = [
     },
   },
 ];
+
+/** A payer without money must be told why it is refused, and leave the seats free. */
+export async function refused(host) {
+  const account = await host.chain.account(1n);
+  const event = await host.event("0.05");
+  const before = await host.look(event);
+  const pay = wrapFetchWithPayment(fetch, payer(account));
+  const answer = await pay(host.rsvps(event), { ...post, body: JSON.stringify({ seats: 1 }) });
+  assert.equal(answer.status, 402);
+  const { error } = decodePaymentRequiredHeader(answer.headers.get("PAYMENT-REQUIRED"));
+  assert.match(error, /insufficient/);
+  assert.equal((await answer.json()).error, error);
+  assert.equal((await host.chain.transfers({ from: account.address })).length, 0);
+  assert.deepEqual(await host.look(event), before);
+  return `refused as ${error}; no transfer, ${before.seats_left} seats left of ${before.capacity}`;
+}
 
 /** Makes an event for a case, has it booked, and returns the payment as Chain.found takes it. */
 export async function pays(host, { price, seats = 1, book }) {

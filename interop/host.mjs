@@ -47,6 +47,8 @@ export async function serve(chain, { args = [], env = {} } = {}) {
       return (await ask(`${api}/events`, { status: 201, token: owner_token, body })).id;
     },
 
+    look: (event) => ask(`${api}/events/${event}`),
+
     rsvps: (event) => `${api}/events/${event}/rsvps`,
 
     /**

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { anvil, devnet, usd } from "./chain.mjs";
-import { clientCases, pays } from "./clients.mjs";
+import { clientCases, pays, refused } from "./clients.mjs";
 import { guestCase } from "./guest.mjs";
 import { serve } from "./host.mjs";
 import { concierge, logs, start, stopAll } from "./process.mjs";
@@ -17,6 +17,7 @@ const { dependencies } = JSON.parse(readFileSync(new URL("package.json", import.
 console.log(`node ${process.versions.node}, ${Object.entries(dependencies).map((d) => d.join(" ")).join(", ")}\n`);
 
 const report = new Report();
+const reference = "reference facilitator"; // who settles, in the report
 
 /**
  * Has clients book on a Host, and compares its books with the chain. Its server
@@ -29,28 +30,38 @@ async function sells(chain, judge) {
   );
   const where = { chain, settler: judge ? reference : "concierge serve" };
   for (const test of [guestCase, ...clientCases]) await report.payment(test.name, where, () => pays(host, test));
-  await report.check("the Host's books", where, async () => {
-    const logs = await chain.transfers({ to: host.wallet });
-    assert.equal(logs.length, host.payments, "transfers and payments");
-    const received = logs.reduce((sum, { args }) => sum + args.value, 0n);
-    assert.equal(await host.revenue(), received, "revenue and transfers");
-    assert.equal(await chain.balance(host.wallet), received, "balance and transfers");
-    return `${logs.length} transfers of $${usd(received)} together, which is the Host's revenue and its wallet's balance`;
-  });
-  if (judge)
-    await report.check("what the facilitator was asked", where, async () => {
-      const said = judge.judged();
-      const logs = await chain.transfers({ to: host.wallet });
-      const settled = said.filter(({ task, passed }) => task === "settle" && passed);
-      assert.deepEqual(
-        settled.map(({ transaction }) => transaction),
-        logs.map(({ transactionHash }) => transactionHash),
-      );
-      assert.equal(said.length, 2 * settled.length, JSON.stringify(said)); // each verified once
-      const v1 = settled.filter(({ version }) => version === 1).length;
-      return `it passed and settled ${v1} payments of version 1 and ${settled.length - v1} of version 2, and refused none`;
-    });
+  await report.check("@x402/fetch without money, REST", where, () => refused(host));
+  await report.check("the Host's books", where, () => books(host));
+  if (judge) await report.check("what the facilitator was asked", where, () => asked(host, judge));
   await host.server.stop();
+}
+
+/** Compares a Host's revenue and its wallet's balance with the transfers to it. */
+async function books({ chain, wallet, payments, revenue }) {
+  const logs = await chain.transfers({ to: wallet });
+  assert.equal(logs.length, payments, "transfers and payments");
+  const received = logs.reduce((sum, { args }) => sum + args.value, 0n);
+  assert.equal(await revenue(), received, "revenue and transfers");
+  assert.equal(await chain.balance(wallet), received, "balance and transfers");
+  return `${logs.length} transfers of $${usd(received)} together, which is the Host's revenue and its wallet's balance`;
+}
+
+/** Wants each transfer to be one that the facilitator passed once and settled once, and one refusal. */
+async function asked({ chain, wallet }, judge) {
+  const said = judge.judged();
+  const logs = await chain.transfers({ to: wallet });
+  assert.deepEqual(
+    said.map(({ task, passed, transaction }) => [task, passed, transaction]),
+    [
+      ...logs.flatMap(({ transactionHash }) => [
+        ["verify", true, undefined],
+        ["settle", true, transactionHash],
+      ]),
+      ["verify", false, undefined],
+    ],
+  );
+  const settled = (version) => said.filter((s) => s.task === "settle" && s.version === version).length;
+  return `it passed and settled ${settled(1)} payments of version 1 and ${settled(2)} of version 2, and refused one`;
 }
 
 /** Has other people's servers sell with a facilitator of ours. */
@@ -60,8 +71,6 @@ async function facilitates(chain, settler, url) {
   await report.payment("@x402/core v1 → its HTTPFacilitatorClient", where, () => ofVersion1(chain, url));
   await report.check("@x402/fetch without money → @x402/express", where, () => overHTTPWithoutMoney(chain, url));
 }
-
-const reference = "reference facilitator";
 
 try {
   const ours = await devnet();
