@@ -301,8 +301,8 @@ func (w *world) submit(data []byte) common.Hash {
 // submitTo has a call of any contract mined, which must succeed.
 func (w *world) submitTo(contract common.Address, data []byte) common.Hash {
 	w.t.Helper()
-	sender := evm.NewSender(w.client, w.wallet(0))
-	hash, err := sender.Send(w.t.Context(), x402.Address(contract), data, 200_000)
+	sender := evm.NewSender(w.client, w.wallet(0), evm.SenderOptions{})
+	hash, err := sender.Send(w.t.Context(), evm.Call{To: x402.Address(contract), Data: data, Gas: 200_000})
 	if err != nil {
 		w.t.Fatal(err)
 	}
