@@ -26,8 +26,12 @@ const handover = 30 * time.Second
 
 func (c *Cashier) handedOver(p Payment) bool { return c.Now().Sub(p.CreatedAt) >= handover }
 
-// seldom is the longest pause between two looks at an open payment.
-const seldom = time.Minute
+// The longest pause between two looks at a payment that somebody waits for, and
+// at one that is only watched.
+const (
+	often  = 15 * time.Second
+	seldom = time.Minute
+)
 
 // agenda says when open payments, by their id, are looked at again. One that is
 // not in it is looked at.
@@ -96,16 +100,19 @@ func (c *Cashier) round(ctx context.Context, looks agenda, pause time.Duration) 
 		}
 		wg.Go(func() {
 			defer func() { <-places }()
-			payment, open, err := c.reconcileClaim(ctx, claim)
+			payment, err := c.reconcileClaim(ctx, claim)
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil {
+			switch {
+			case errors.Is(err, errBusy):
+				return
+			case err != nil:
 				errs = append(errs, fmt.Errorf("user %s, payment %s: %w", claim.User, claim.PaymentID, err))
-			} else if !open {
+			case !payment.Open:
 				closed = append(closed, claim.PaymentID)
 				return
 			}
-			looks[claim.PaymentID] = seen.after(now, pause, payment.ValidBefore.Add(expiryGrace))
+			looks[claim.PaymentID] = seen.after(now, pause, payment)
 		})
 	}
 	wg.Wait()
@@ -116,18 +123,26 @@ func (c *Cashier) round(ctx context.Context, looks agenda, pause time.Duration) 
 }
 
 // after is the visit that follows this one, which is now: after twice its pause,
-// and not much later than end, which may decide something.
-func (v visit) after(now time.Time, first time.Duration, end time.Time) visit {
-	v.pause = min(max(first, 2*v.pause), seldom)
+// but as soon as the authorization has expired, for that may decide something.
+func (v visit) after(now time.Time, first time.Duration, p Payment) visit {
+	longest := seldom
+	if p.State == Settling {
+		longest = often
+	}
+	v.pause = min(max(first, 2*v.pause), longest)
 	v.next = now.Add(v.pause)
-	if end.After(now) && v.next.After(end) {
+	if end := p.ValidBefore.Add(expiryGrace); end.After(now) && v.next.After(end) {
 		v.next = end
 	}
 	return v
 }
 
-// reconcileClaim returns the claim's payment, and whether it may still change.
-func (c *Cashier) reconcileClaim(ctx context.Context, claim Claim) (payment Payment, open bool, err error) {
+// errBusy means that nothing was done about a claim this time: its payment is
+// not held yet, or somebody else is at work on it.
+var errBusy = errors.New("the claim is in other hands")
+
+// reconcileClaim returns the claim's payment as it is then. Errors: [errBusy].
+func (c *Cashier) reconcileClaim(ctx context.Context, claim Claim) (Payment, error) {
 	f, started, err := c.fly(ctx, claim, func(ctx context.Context, l Ledger, f *flight) (Payment, error) {
 		payment, err := c.resume(ctx, l, f, claim)
 		if err == nil && payment.Open && payment.moved() {
@@ -135,18 +150,18 @@ func (c *Cashier) reconcileClaim(ctx context.Context, claim Claim) (payment Paym
 		}
 		return payment, err
 	})
-	if errors.Is(err, errStopping) || !started { // or a call is at work on it
-		return payment, true, nil
+	if errors.Is(err, errStopping) || !started {
+		return Payment{}, errBusy
 	}
 	select {
 	case <-f.done:
 	case <-ctx.Done():
-		return payment, true, ctx.Err()
+		return Payment{}, ctx.Err()
 	}
-	if errors.Is(f.err, errGone) || errors.Is(f.err, ErrUndecided) { // not held, or not yet
-		return payment, true, nil
+	if errors.Is(f.err, errGone) || errors.Is(f.err, ErrUndecided) {
+		return Payment{}, errBusy
 	}
-	return f.payment, f.payment.Open, f.err
+	return f.payment, f.err
 }
 
 // recheck looks whether the transfer of a payment is still there: until it is

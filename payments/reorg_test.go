@@ -160,7 +160,7 @@ func TestRunLooksMoreAndMoreSeldom(t *testing.T) {
 		return nil
 	})
 	p.Run(ctx, time.Millisecond)
-	if len(looks) < 5 || len(looks) > 30 {
+	if len(looks) < 5 || len(looks) > 40 {
 		t.Errorf("%d looks in five minutes: %v", len(looks), looks)
 	}
 	closed := 210 * time.Second
