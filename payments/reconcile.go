@@ -20,11 +20,11 @@ const expiryGrace = 10 * time.Second
 // reconcilers is how many payments one pass of Reconcile works on at a time.
 const reconcilers = 16
 
-// handover is for how long a held payment is left to the process that holds it.
-// After that, any process may submit it.
+// handover is for how long a payment that is settling is left to the process
+// that made it so. After that, any process may submit it.
 const handover = 30 * time.Second
 
-func (c *Cashier) handedOver(p Payment) bool { return c.Now().Sub(p.CreatedAt) >= handover }
+func (c *Cashier) handedOver(p Payment) bool { return c.Now().Sub(p.UpdatedAt) >= handover }
 
 // The longest pause between two looks at a payment that somebody waits for, and
 // at one that is only watched.
@@ -44,13 +44,21 @@ type visit struct {
 
 // Run reconciles at once, and then every interval until ctx ends. What stays
 // open is looked at more and more seldom, but always as soon as its
-// authorization has expired.
+// authorization has expired. Payments do not wait
+// for refunds, of which there may be many.
 func (c *Cashier) Run(ctx context.Context, interval time.Duration) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { c.every(ctx, interval, c.reconcileRefunds) })
+	looks := agenda{}
+	c.every(ctx, interval, func(ctx context.Context) error { return c.reconcilePayments(ctx, looks, interval) })
+}
+
+func (c *Cashier) every(ctx context.Context, interval time.Duration, pass func(context.Context) error) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	looks := agenda{}
 	for {
-		if err := c.round(ctx, looks, interval); err != nil && ctx.Err() == nil {
+		if err := pass(ctx); err != nil && ctx.Err() == nil {
 			c.Log.Error("reconcile payments", "err", err)
 		}
 		select {
@@ -61,15 +69,18 @@ func (c *Cashier) Run(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// Reconcile goes once through all claims that are still open: payments without
-// an outcome are finished by what the chain says, failed ones are watched until
-// their authorization has expired, settled ones until their transfer is final,
-// and claims that never came to a held payment are released. What can't be
-// decided now is left for the next time.
-func (c *Cashier) Reconcile(ctx context.Context) error { return c.round(ctx, agenda{}, 0) }
+// Reconcile makes one pass over payments and one over refunds, without regard to
+// when they were looked at last.
+func (c *Cashier) Reconcile(ctx context.Context) error {
+	return errors.Join(c.reconcilePayments(ctx, agenda{}, 0), c.reconcileRefunds(ctx))
+}
 
-// round is Reconcile for the claims whose time has come.
-func (c *Cashier) round(ctx context.Context, looks agenda, pause time.Duration) error {
+// reconcilePayments goes once through the claims that are still open and whose
+// time has come: payments without an outcome are finished by what the chain says,
+// failed ones are watched until their authorization has expired, settled ones
+// until their transfer is final, and claims that never came to a held payment are
+// released. What can't be decided now is left for the next time.
+func (c *Cashier) reconcilePayments(ctx context.Context, looks agenda, pause time.Duration) error {
 	claims, err := c.Claims.Open(ctx)
 	if err != nil {
 		return fmt.Errorf("list open claims: %w", err)
@@ -143,7 +154,7 @@ var errBusy = errors.New("the claim is in other hands")
 
 // reconcileClaim returns the claim's payment as it is then. Errors: [errBusy].
 func (c *Cashier) reconcileClaim(ctx context.Context, claim Claim) (Payment, error) {
-	f, started, err := c.fly(ctx, claim, func(ctx context.Context, l Ledger, f *flight) (Payment, error) {
+	f, started, err := c.fly(ctx, flightKey{ClaimKey: claim.ClaimKey}, claim, func(ctx context.Context, l Ledger, f *flight) (Payment, error) {
 		payment, err := c.resume(ctx, l, f, claim)
 		if err == nil && payment.Open && payment.moved() {
 			payment = c.recheck(ctx, l, payment)
@@ -160,6 +171,9 @@ func (c *Cashier) reconcileClaim(ctx context.Context, claim Claim) (Payment, err
 	}
 	if errors.Is(f.err, errGone) || errors.Is(f.err, ErrUndecided) {
 		return Payment{}, errBusy
+	}
+	if f.err == nil && f.payment.State == Owed { // its refund must be found without the claim
+		return f.payment, c.Debtors.Note(ctx, claim.User)
 	}
 	return f.payment, f.err
 }
@@ -219,7 +233,7 @@ func (c *Cashier) reap(ctx context.Context, ledger Ledger, claim Claim) error {
 // the authorization is unused and alive, a settling payment that nobody else is
 // at work on is submitted again: the chain lets it be used once, however often
 // it is sent.
-func (c *Cashier) pursue(ctx context.Context, ledger Ledger, payment Payment) Payment {
+func (c *Cashier) pursue(ctx context.Context, ledger books, payment Payment) Payment {
 	ask, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	outcome, err := c.Chain.Authorization(ask, transfer(payment), payment.Since)
@@ -241,7 +255,7 @@ func (c *Cashier) pursue(ctx context.Context, ledger Ledger, payment Payment) Pa
 
 // resubmit settles a payment once more if it would still settle; else there is
 // nothing to do but to wait for its window to close.
-func (c *Cashier) resubmit(ctx context.Context, ledger Ledger, payment Payment) Payment {
+func (c *Cashier) resubmit(ctx context.Context, ledger books, payment Payment) Payment {
 	p, r := c.rebuild(payment)
 	if err := c.verify(ctx, p, r); err != nil {
 		c.Log.Info("payment stays settling", "payment", payment.ID, "err", err)

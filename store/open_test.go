@@ -163,32 +163,27 @@ func TestMigrationIsAllOrNothing(t *testing.T) {
 	if err := h.Close(); err != nil {
 		t.Fatal(err)
 	}
-	steps, err := fs.Glob(store.HostSchema(), "*.sql")
-	if err != nil {
-		t.Fatal(err)
+	schema, last := fstest.MapFS{}, 0
+	for last = range steps(t, store.HostSchema()) {
+		schema[fmt.Sprintf("%04d_step.sql", last+1)] = &fstest.MapFile{Data: []byte(steps(t, store.HostSchema())[last])}
 	}
-	good, bad := len(steps)+1, len(steps)+2
-	note, fail := fmt.Sprintf("%04d_note.sql", good), fmt.Sprintf("%04d_fail.sql", bad)
-	schema := fstest.MapFS{
-		note: {Data: []byte(`CREATE TABLE notes (x TEXT) STRICT; INSERT INTO notes VALUES ('kept');`)},
-		fail: {Data: []byte(`DROP TABLE notes; UPDATE events SET title = 'lost'; INSERT INTO nowhere VALUES (1);`)},
-	}
-	for _, name := range steps { // taken already
-		schema[name] = &fstest.MapFile{}
-	}
-	if _, err := store.OpenHostSchema(t.Context(), h.path, schema); err == nil || !strings.Contains(err.Error(), fmt.Sprint("migration ", bad)) {
+	last += 3
+	note, fail := fmt.Sprintf("%04d_note.sql", last-1), fmt.Sprintf("%04d_fail.sql", last)
+	schema[note] = &fstest.MapFile{Data: []byte(`CREATE TABLE notes (x TEXT) STRICT; INSERT INTO notes VALUES ('kept');`)}
+	schema[fail] = &fstest.MapFile{Data: []byte(`DROP TABLE notes; UPDATE events SET title = 'lost'; INSERT INTO nowhere VALUES (1);`)}
+	if _, err := store.OpenHostSchema(t.Context(), h.path, schema); err == nil || !strings.Contains(err.Error(), fmt.Sprint("migration ", last)) {
 		t.Fatalf("a failing migration: %v", err)
 	}
 	db := rawDB(t, h.path)
 	defer db.Close()
 	var version int
-	var kept, title string
+	var text, title string
 	if err := db.QueryRow(`SELECT user_version, (SELECT x FROM notes), (SELECT title FROM events) FROM pragma_user_version`).
-		Scan(&version, &kept, &title); err != nil {
+		Scan(&version, &text, &title); err != nil {
 		t.Fatal(err)
 	}
-	if version != good || kept != "kept" || title != "Tea" {
-		t.Errorf("version %d, note %q, title %q; want what migration %d left", version, kept, title, good)
+	if version != last-1 || text != "kept" || title != "Tea" {
+		t.Errorf("version %d, note %q, title %q; want what the migration before left", version, text, title)
 	}
 
 	schema[fail].Data = []byte(`INSERT INTO notes VALUES ('mended') -- a comment without an end`)

@@ -8,8 +8,9 @@ import (
 	"github.com/events-concierge/concierge/payments/x402"
 )
 
-// Confirm implements payments.Ledger. A failed payment whose money moved after
-// all is confirmed as long as the event is not cancelled, has the seats, and
+// Confirm implements payments.Ledger. The money of a settling payment is owed
+// when the event has been cancelled meanwhile. A failed payment whose money moved
+// after all is confirmed as long as the event is not cancelled, has the seats, and
 // the guest has not booked it otherwise; it is owed if not. That holds for one
 // that was closed as well: the caller has seen the transfer, and the books
 // must not deny it; unless its authorization has come back in another payment,
@@ -34,7 +35,8 @@ func (h *Host) Confirm(ctx context.Context, id string, s payments.Settlement) (p
 }
 
 // Reopen implements payments.Ledger. An RSVP that was confirmed is pending
-// again and keeps its seats. Errors: payments.ErrNoPayment.
+// again and keeps its seats; one that was cancelled stays so, and its refund
+// waits. What was owed is not. Errors: payments.ErrNoPayment.
 func (h *Host) Reopen(ctx context.Context, id string) (payments.Payment, error) {
 	return h.change(ctx, "reopen a payment", id, func(ctx context.Context, t *txPayment) error {
 		const set = `tx = NULL, block = 0, state = ?1`
@@ -43,9 +45,16 @@ func (h *Host) Reopen(ctx context.Context, id string) (payments.Payment, error) 
 			if err := t.update(ctx, set, payments.Settling); err != nil {
 				return err
 			}
+			r, err := rsvp(ctx, t.tx, t.RSVPID)
+			if err != nil || r.Status == RSVPCancelled {
+				return err
+			}
 			return t.updateRSVP(ctx, RSVPConfirmed, RSVPPending)
 		case t.State == payments.Owed && t.Open:
-			return t.update(ctx, set, payments.Failed)
+			if err := t.update(ctx, set, payments.Failed); err != nil {
+				return err
+			}
+			return dropRefund(ctx, t.tx, t.ID)
 		}
 		return nil
 	})
@@ -90,6 +99,26 @@ func (h *Host) change(ctx context.Context, what, id string, f func(context.Conte
 }
 
 func (t *txPayment) settle(ctx context.Context, s payments.Settlement) error {
+	r, err := rsvp(ctx, t.tx, t.RSVPID)
+	if err != nil {
+		return err
+	}
+	e, err := event(ctx, t.tx, r.EventID)
+	if err != nil {
+		return err
+	}
+	switch {
+	case r.Status == RSVPCancelled: // confirmed once, and the refund waits for this
+		return t.received(ctx, payments.Settled, s)
+	case e.Cancelled:
+		if err := t.updateRSVP(ctx, RSVPPending, RSVPCancelled); err != nil {
+			return err
+		}
+		if err := takeSeats(ctx, t.tx, r.EventID, -r.Seats); err != nil {
+			return err
+		}
+		return t.owe(ctx, s)
+	}
 	if err := t.received(ctx, payments.Settled, s); err != nil {
 		return err
 	}
@@ -111,9 +140,12 @@ func (t *txPayment) fail(ctx context.Context, reason x402.Reason, final bool) er
 	if err != nil {
 		return err
 	}
-	r, err := t.rsvp(ctx)
+	r, err := rsvp(ctx, t.tx, t.RSVPID)
 	if err != nil {
 		return err
+	}
+	if r.Status == RSVPCancelled { // confirmed once, until the chain took the money back
+		return dropRefund(ctx, t.tx, t.ID)
 	}
 	if err := t.updateRSVP(ctx, RSVPPending, RSVPFailed); err != nil {
 		return err
@@ -123,7 +155,7 @@ func (t *txPayment) fail(ctx context.Context, reason x402.Reason, final bool) er
 
 // settleLate is for money that moved after the seats had been given back.
 func (t *txPayment) settleLate(ctx context.Context, s payments.Settlement) error {
-	r, err := t.rsvp(ctx)
+	r, err := rsvp(ctx, t.tx, t.RSVPID)
 	if err != nil {
 		return err
 	}
@@ -135,8 +167,8 @@ func (t *txPayment) settleLate(ctx context.Context, s payments.Settlement) error
 	if err != nil {
 		return err
 	}
-	if e.Cancelled || booked || !e.has(r.Seats) {
-		return t.received(ctx, payments.Owed, s)
+	if e.Cancelled || r.Status == RSVPCancelled || booked || !e.has(r.Seats) {
+		return t.owe(ctx, s)
 	}
 	if err := t.received(ctx, payments.Settled, s); err != nil {
 		return err
@@ -147,9 +179,12 @@ func (t *txPayment) settleLate(ctx context.Context, s payments.Settlement) error
 	return takeSeats(ctx, t.tx, r.EventID, r.Seats)
 }
 
-func (t *txPayment) rsvp(ctx context.Context) (RSVP, error) {
-	_, r, err := scanRSVP(t.tx.row(ctx, `SELECT `+rsvpColumns+` WHERE r.id = ?`, t.RSVPID))
-	return r, err
+// owe is for money that moved and buys nothing.
+func (t *txPayment) owe(ctx context.Context, s payments.Settlement) error {
+	if err := t.received(ctx, payments.Owed, s); err != nil {
+		return err
+	}
+	return insertRefund(ctx, t.tx, t.ID)
 }
 
 // update changes the payment, provided that it is in the state it was read in.
