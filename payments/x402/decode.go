@@ -2,6 +2,7 @@ package x402
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -114,7 +115,7 @@ func (w *wirePayload) into(p *Payload) error {
 		return fmt.Errorf("%w: payload.authorization", ErrMissing)
 	}
 	a, into := w.Authorization, &p.Authorization
-	return errors.Join(
+	return cmp.Or(
 		member("payload.signature", w.Signature, &p.Signature),
 		member("authorization.from", a.From, &into.From),
 		member("authorization.to", a.To, &into.To),

@@ -147,3 +147,12 @@ func mustAddress(tb testing.TB, s string) x402.Address {
 	}
 	return a
 }
+
+func fromBase64(tb testing.TB, value string) []byte {
+	tb.Helper()
+	raw, err := base64.StdEncoding.DecodeString(value)
+	if err != nil || toBase64(raw) != value {
+		tb.Fatalf("%q is not base64 as it is written: %v", value, err)
+	}
+	return raw
+}
