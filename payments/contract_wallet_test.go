@@ -82,7 +82,7 @@ func (c contractWallet) setBroken(tb testing.TB, broken bool) {
 	if broken {
 		data[35] = 1
 	}
-	if status := testnet.perform(tb, evm.NewSender(testnet.client, c.owner), evm.Call{To: c.address, Data: data, Gas: 100_000}).Status; status != types.ReceiptStatusSuccessful {
+	if status := testnet.perform(tb, evm.NewSender(testnet.client, c.owner, evm.SenderOptions{}), evm.Call{To: c.address, Data: data, Gas: 100_000}).Status; status != types.ReceiptStatusSuccessful {
 		tb.Fatal("setBroken failed")
 	}
 }
@@ -115,7 +115,7 @@ func wrap(tb testing.TB, s x402.Signature, deploy evm.Call) x402.Signature {
 // perform has a call mined, whatever comes of it.
 func (n *network) perform(tb testing.TB, from *evm.Sender, call evm.Call) *types.Receipt {
 	tb.Helper()
-	hash, err := from.Send(tb.Context(), call.To, call.Data, call.Gas)
+	hash, err := from.Send(tb.Context(), call)
 	if err != nil {
 		tb.Fatal(err)
 	}

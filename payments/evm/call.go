@@ -13,50 +13,21 @@ import (
 	"github.com/events-concierge/concierge/payments/x402"
 )
 
-// Call is a call of a contract, with the gas that it may use. Several of them
-// are made in one transaction, one after the other, and may fail by themselves.
-type Call struct {
-	To   x402.Address
-	Data []byte
-	Gas  uint64
-}
-
 func (c Call) same(as Call) bool { return c.To == as.To && bytes.Equal(c.Data, as.Data) }
 
-// multicall3 returns the address that Multicall3 has on every chain.
-func multicall3() x402.Address {
-	return x402.Address(common.HexToAddress("0xcA11bde05977b3631167028862bE2a173976CA11"))
-}
-
-// walletABI is what is called of contracts other than the token.
-const walletABI = `[
-	{"type":"function","name":"aggregate3","stateMutability":"payable",
-	 "inputs":[{"name":"calls","type":"tuple[]","components":[
-		{"name":"target","type":"address"},{"name":"allowFailure","type":"bool"},{"name":"callData","type":"bytes"}]}],
-	 "outputs":[{"name":"returnData","type":"tuple[]","components":[
-		{"name":"success","type":"bool"},{"name":"returnData","type":"bytes"}]}]},
-	{"type":"function","name":"isValidSignature","stateMutability":"view",
-	 "inputs":[{"name":"hash","type":"bytes32"},{"name":"signature","type":"bytes"}],
-	 "outputs":[{"name":"magicValue","type":"bytes4"}]}]`
-
-// Bundle returns the one call that makes all these: the only one itself, or
-// Multicall3's aggregate3, of which each may fail.
+// Bundle returns the one call that makes all these, one after the other: the
+// only one itself, or Multicall3's aggregate3, of which any may fail.
 func (c *Client) Bundle(calls ...Call) (Call, error) {
 	if len(calls) == 1 {
 		return calls[0], nil
 	}
-	type call3 struct {
-		Target       common.Address
-		AllowFailure bool
-		CallData     []byte
-	}
-	list, bundle := make([]call3, len(calls)), Call{To: multicall3()}
+	list, bundle := make([]call3, len(calls)), Call{To: multicall3, Gas: overhead(len(calls)), Fixed: true}
 	for i, call := range calls {
 		list[i] = call3{common.Address(call.To), true, call.Data}
 		bundle.Gas += call.Gas
 	}
 	var err error
-	bundle.Data, err = c.wallets.Pack("aggregate3", list)
+	bundle.Data, err = c.multicall.Pack("aggregate3", list)
 	return bundle, err
 }
 
@@ -79,16 +50,10 @@ func (c *Client) Simulate(ctx context.Context, from x402.Address, calls ...Call)
 	return reverted(results[last].ReturnData)
 }
 
-// result is what one of several calls came to.
-type result struct {
-	Success    bool
-	ReturnData []byte
-}
-
 // try simulates calls and returns what each of them came to. Errors:
 // [ErrReverted] if there was no gas left to tell; any other means that it is not
 // known.
-func (c *Client) try(ctx context.Context, from x402.Address, calls ...Call) ([]result, error) {
+func (c *Client) try(ctx context.Context, from x402.Address, calls ...Call) ([]result3, error) {
 	bundle, err := c.Bundle(calls...)
 	if err != nil {
 		return nil, err
@@ -99,11 +64,11 @@ func (c *Client) try(ctx context.Context, from x402.Address, calls ...Call) ([]r
 		return nil, revert(err)
 	}
 	if len(calls) == 1 {
-		return []result{{true, out}}, nil
+		return []result3{{true, out}}, nil
 	}
-	var results []result
-	if err := c.wallets.UnpackIntoInterface(&results, "aggregate3", out); err != nil || len(results) != len(calls) {
-		return nil, fmt.Errorf("no Multicall3 at %s", multicall3())
+	var results []result3
+	if err := c.multicall.UnpackIntoInterface(&results, "aggregate3", out); err != nil || len(results) != len(calls) {
+		return nil, fmt.Errorf("no Multicall3 at %s", multicall3)
 	}
 	return results, nil
 }

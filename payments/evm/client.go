@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum"
@@ -40,7 +39,7 @@ type Client struct {
 	eth           *ethclient.Client
 	token         *FiatToken
 	events        map[string]abi.Event
-	wallets       abi.ABI
+	multicall     abi.ABI
 	factories     []x402.Address
 	chainID       uint64
 	confirmations uint64
@@ -51,13 +50,8 @@ type Client struct {
 // NewClient returns the Client of a node that r is connected to, and owns r.
 func NewClient(ctx context.Context, r *rpc.Client, opts Options) (*Client, error) {
 	c := &Client{eth: ethclient.NewClient(r), token: NewFiatToken(),
-		confirmations: max(1, opts.Confirmations), poll: opts.Poll, logRange: logRange, factories: opts.Factories}
+		confirmations: max(1, opts.Confirmations), poll: opts.Poll, logRange: logRange, factories: opts.Factories, multicall: newMulticall()}
 	c.events = c.token.GetABI().Events
-	var err error
-	if c.wallets, err = abi.JSON(strings.NewReader(walletABI)); err != nil {
-		r.Close()
-		return nil, err
-	}
 	if c.poll == 0 {
 		c.poll = 500 * time.Millisecond
 	}

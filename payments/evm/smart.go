@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -27,6 +28,13 @@ const (
 	// deployGas is for deploying a wallet: 150,000 to 500,000.
 	deployGas = 800_000
 )
+
+// isValidSignature is EIP-1271's question.
+func isValidSignature(digest common.Hash, sig x402.Signature) []byte {
+	offset, length := big.NewInt(64), big.NewInt(int64(len(sig)))
+	return slices.Concat(magic1271(), digest[:], common.BigToHash(offset).Bytes(), common.BigToHash(length).Bytes(),
+		common.RightPadBytes(sig, (len(sig)+31)/32*32))
+}
 
 // magic1271 is what a wallet answers for yes, the selector of isValidSignature.
 func magic1271() []byte { return []byte{0x16, 0x26, 0xba, 0x7e} }
@@ -78,11 +86,7 @@ func (c *Client) Signed(ctx context.Context, from x402.Address, digest common.Ha
 	if err != nil {
 		return err
 	}
-	data, err := c.wallets.Pack("isValidSignature", digest, []byte(inner))
-	if err != nil {
-		return err
-	}
-	ask := Call{To: from, Data: data, Gas: walletGas}
+	ask := Call{To: from, Data: isValidSignature(digest, inner), Gas: walletGas}
 	calls := []Call{ask}
 	if allowed := deploy != nil && slices.Contains(c.factories, deploy.To); allowed {
 		calls = around(*deploy, ask)
@@ -119,9 +123,9 @@ func (c *Client) Settlement(ctx context.Context, d Domain, a x402.Authorization,
 	}
 	digest := d.Digest(a)
 	if SignedBy(a.From, digest, sig) {
-		return []Call{{d.Token, data, transferGas}}, nil
+		return []Call{{To: d.Token, Data: data, Gas: transferGas, Signer: a.From}}, nil
 	}
-	transfer := Call{d.Token, data, walletGas}
+	transfer := Call{To: d.Token, Data: data, Gas: walletGas}
 	inner, deploy, err := Unwrap(sig)
 	if err != nil || deploy == nil {
 		return []Call{transfer}, err

@@ -150,8 +150,8 @@ func TestSmartWalletDeployedFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sender := evm.NewSender(c.client, c.relay)
-	hash, err := sender.Send(t.Context(), bundle.To, bundle.Data, bundle.Gas)
+	sender := evm.NewSender(c.client, c.relay, evm.SenderOptions{})
+	hash, err := sender.Send(t.Context(), bundle)
 	if err != nil {
 		t.Fatal(err)
 	}
