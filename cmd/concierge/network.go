@@ -34,6 +34,7 @@ type networkFlags struct {
 	facilitators  []string
 	confirmations uint64
 	gasKeystore   string
+	factories     addresses
 	maxGasPrice   gwei
 	data          string // where the gas account's outbox is kept
 }
@@ -71,6 +72,7 @@ func (n *networkFlags) addSettling(cmd *cobra.Command) {
 // addGas adds the flags for an account that puts transactions on the chain.
 func (n *networkFlags) addGas(cmd *cobra.Command) {
 	cmd.Flags().Uint64Var(&n.confirmations, "confirmations", 1, "blocks that a payment must have")
+	cmd.Flags().Var(&n.factories, "wallet-factory", "address of a factory that may deploy a payer's smart wallet, at the cost of the gas account; repeat it or separate by commas (those of well-known wallets may anyway)")
 	cmd.Flags().Var(&n.maxGasPrice, "max-gas-price", "most to pay for a unit of gas, in gwei; above it nothing is settled (default: base 2, base-sepolia 20, devnet 1000)")
 	cmd.Flags().StringVar(&n.gasKeystore, "gas-keystore", "", "keystore file of the account that pays for gas; its passphrase is in "+envGasPassphrase+" (or a raw key in "+envGasKey+")")
 }
@@ -252,11 +254,21 @@ func tend(ctx context.Context, run func(context.Context)) (stop func()) {
 // options of the chain's client; poll is for the devnet, where blocks come at
 // once and none is ever undone.
 func (n *networkFlags) options(poll time.Duration) evm.Options {
-	o := evm.Options{Confirmations: n.confirmations}
+	o := evm.Options{Confirmations: n.confirmations, Factories: n.walletFactories()}
 	if n.name == onDevnet {
 		o.Poll, o.Finality = poll, 1
 	}
 	return o
+}
+
+// walletFactories may be called to deploy a payer's wallet. The one that devnet
+// adds deploys anything.
+func (n *networkFlags) walletFactories() []x402.Address {
+	all := append(evm.WalletFactories(), n.factories...)
+	if n.name == onDevnet {
+		all = append(all, x402.Address(devnet.DeterministicFactory()))
+	}
+	return all
 }
 
 // check refuses a chain or a token that is not what signatures will be made for.
