@@ -26,6 +26,7 @@ const (
 	head          step = "head"
 	authorization step = "authorization"
 	await         step = "await"
+	signed        step = "signed"
 	verify        step = "verify"
 	settle        step = "settle"
 	hold          step = "hold"
@@ -154,6 +155,10 @@ func (b chainBetween) Authorization(ctx context.Context, t evm.Transfer, since u
 
 func (b chainBetween) Await(ctx context.Context, tx common.Hash, t evm.Transfer, since uint64) (evm.Outcome, error) {
 	return through(ctx, b.between, await, func() (evm.Outcome, error) { return b.chain.Await(ctx, tx, t, since) })
+}
+
+func (b chainBetween) Signed(ctx context.Context, by x402.Address, digest common.Hash, sig x402.Signature) error {
+	return only(ctx, b.between, signed, func() error { return b.chain.Signed(ctx, by, digest, sig) })
 }
 
 type facilitatorBetween struct{ *between }

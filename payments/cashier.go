@@ -33,11 +33,13 @@ var (
 // errGone means that a claim has been released: its payment is as good as new.
 var errGone = errors.New("the claim is gone")
 
-// Chain tells what became of an authorization; [evm.Client] is one.
+// Chain tells what became of an authorization, and who signed it; [evm.Client]
+// is one.
 type Chain interface {
 	Head(ctx context.Context) (evm.Head, error)
 	Authorization(ctx context.Context, t evm.Transfer, since uint64) (evm.Outcome, error)
 	Await(ctx context.Context, tx common.Hash, t evm.Transfer, since uint64) (evm.Outcome, error)
+	Signed(ctx context.Context, by x402.Address, digest common.Hash, sig x402.Signature) error
 }
 
 // Config is what a [Cashier] needs. Fields without a default must be set.
@@ -141,18 +143,20 @@ func Receipt(p Payment) x402.SettleResponse {
 // false for a payment that is new. Ask it before anything that the first call
 // may have changed, such as the seats that are left.
 func (c *Cashier) Repeat(ctx context.Context, user string, b Booking, p x402.Payment) (payment Payment, ok bool, err error) {
-	// Who can't sign the payment is told nothing of it. Pay says what is wrong.
-	domain, err := evm.DomainOf(c.requirements(p.Payload.Authorization.To, 0))
-	if err != nil {
-		return Payment{}, false, err
-	}
-	signer, err := evm.Recover(domain.Digest(p.Payload.Authorization), p.Payload.Signature)
-	if err != nil || signer != p.Payload.Authorization.From || p.Network != c.Network {
+	if p.Network != c.Network {
 		return Payment{}, false, nil
 	}
 	standing, claimed, err := c.Claims.Find(ctx, c.key(p))
 	if err != nil || !claimed {
 		return Payment{}, false, err
+	}
+	// Who can't sign the payment is told nothing of it. Pay says what is wrong.
+	err = c.signed(ctx, p, c.requirements(p.Payload.Authorization.To, 0))
+	switch refused := new(Refused); {
+	case errors.As(err, &refused):
+		return Payment{}, false, nil
+	case err != nil:
+		return Payment{}, true, fmt.Errorf("%w: %v", ErrUndecided, err)
 	}
 	if standing.Fingerprint != fingerprint(user, b) {
 		return Payment{}, true, ErrAlreadyUsed
@@ -186,6 +190,10 @@ func (c *Cashier) Pay(ctx context.Context, o Order, p x402.Payment) (Payment, er
 	}
 	quote := c.Quote(o)
 	if err := check(p, quote, c.Now()); err != nil {
+		return Payment{}, err
+	}
+	// Nobody may claim what another could have signed.
+	if err := c.signed(ctx, p, quote.Accepts[0]); err != nil {
 		return Payment{}, err
 	}
 	id, err := c.newID()

@@ -84,7 +84,7 @@ func (l *late) close() error {
 	return a.side.close()
 }
 
-// Head implements [payments.Chain], as the next two do.
+// Head implements [payments.Chain], as the next three do.
 func (l *late) Head(ctx context.Context) (evm.Head, error) {
 	s, err := l.side(ctx)
 	if err != nil {
@@ -107,6 +107,14 @@ func (l *late) Await(ctx context.Context, tx common.Hash, t evm.Transfer, since 
 		return evm.Outcome{}, err
 	}
 	return s.client.Await(ctx, tx, t, since)
+}
+
+func (l *late) Signed(ctx context.Context, by x402.Address, digest common.Hash, sig x402.Signature) error {
+	s, err := l.side(ctx)
+	if err != nil {
+		return err
+	}
+	return s.client.Signed(ctx, by, digest, sig)
 }
 
 // Verify implements [payments.Facilitator], as the next one does.

@@ -32,6 +32,7 @@ type networkFlags struct {
 	facilitators  []string
 	confirmations uint64
 	gasKeystore   string
+	factories     addresses
 }
 
 // Names of --network.
@@ -63,6 +64,7 @@ func (n *networkFlags) addSettling(cmd *cobra.Command) {
 // addGas adds the flags for an account that puts transactions on the chain.
 func (n *networkFlags) addGas(cmd *cobra.Command) {
 	cmd.Flags().Uint64Var(&n.confirmations, "confirmations", 1, "blocks that a payment must have")
+	cmd.Flags().Var(&n.factories, "wallet-factory", "address of a factory that may deploy a payer's smart wallet, at the cost of the gas account; repeat it or separate by commas (those of well-known wallets may anyway)")
 	cmd.Flags().StringVar(&n.gasKeystore, "gas-keystore", "", "keystore file of the account that pays for gas; its passphrase is in "+envGasPassphrase+" (or a raw key in "+envGasKey+")")
 }
 
@@ -158,14 +160,16 @@ func (n *networkFlags) open(ctx context.Context, log *slog.Logger) (_ *settling,
 			err = errors.Join(err, s.close())
 		}
 	}()
+	opts := evm.Options{Confirmations: n.confirmations, Poll: n.poll(), Factories: n.walletFactories()}
 	if n.name == onDevnet && n.rpc == "" {
 		if s.chain, err = devnet.Start(devnet.Options{Log: log}); err != nil {
 			return nil, err
 		}
-		if s.client, err = evm.NewClient(ctx, s.chain.RPC(), evm.Options{Confirmations: n.confirmations, Poll: 10 * time.Millisecond}); err != nil {
+		opts.Poll = 10 * time.Millisecond
+		if s.client, err = evm.NewClient(ctx, s.chain.RPC(), opts); err != nil {
 			return nil, errors.Join(err, s.chain.Close())
 		}
-	} else if s.client, err = evm.Dial(ctx, n.endpoint(), evm.Options{Confirmations: n.confirmations, Poll: n.poll()}); err != nil {
+	} else if s.client, err = evm.Dial(ctx, n.endpoint(), opts); err != nil {
 		return nil, err
 	}
 	if err := s.check(ctx); err != nil {
@@ -204,6 +208,16 @@ func (n *networkFlags) poll() time.Duration {
 		return 50 * time.Millisecond
 	}
 	return 0 // the default
+}
+
+// walletFactories may be called to deploy a payer's wallet. The one that devnet
+// adds deploys anything.
+func (n *networkFlags) walletFactories() []x402.Address {
+	all := append(evm.WalletFactories(), n.factories...)
+	if n.name == onDevnet {
+		all = append(all, x402.Address(devnet.DeterministicFactory()))
+	}
+	return all
 }
 
 // check refuses a chain or a token that is not what signatures will be made for.

@@ -142,6 +142,7 @@ const (
 	ReasonNonceUsed         Reason = "invalid_exact_evm_nonce_already_used"
 	ReasonSimulation        Reason = "invalid_exact_evm_transaction_simulation_failed"
 	ReasonTransactionFailed Reason = "invalid_exact_evm_transaction_failed"
+	ReasonFactory           Reason = "eip6492_factory_not_allowed"
 	ReasonExpiredUnused     Reason = "authorization_expired_unused" // this project's own
 )
 
