@@ -124,5 +124,15 @@ export async function anvil(from) {
     const hash = await mint.writeContract({ address: usdc, abi: token, functionName: "mint", args: [address, amount] });
     assert.equal((await mint.waitForTransactionReceipt({ hash })).status, "success");
   };
+  /** Does something while no block is made, and then makes one. */
+  chain.stopped = async (meanwhile) => {
+    await steer.setAutomine(false);
+    try {
+      await meanwhile();
+    } finally {
+      await steer.mine({ blocks: 1 });
+      await steer.setAutomine(true);
+    }
+  };
   return chain;
 }

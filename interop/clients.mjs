@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { Client as ModernClient, StreamableHTTPClientTransport as ModernTransport } from "@modelcontextprotocol/client";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { x402Client } from "@x402/core/client";
 import { decodePaymentRequiredHeader, decodePaymentResponseHeader, encodePaymentSignatureHeader } from "@x402/core/http";
@@ -13,6 +14,8 @@ import { wrapFetchWithPayment } from "@x402/fetch";
 import { withX402Client } from "agents/x402";
 import { decodeXPaymentResponse, wrapFetchWithPayment as wrapFetchWithPaymentV1 } from "x402-fetch";
 import { network, networkV1 } from "./chain.mjs";
+import { inAMonth } from "./host.mjs";
+import { concierge, folder } from "./process.mjs";
 
 const funds = 5_000_000n; // atomic units of USDC: what a payer begins with
 const self = { name: "interop", version: "1.0.0" };
@@ -202,6 +205,49 @@ export const clientCases = [
     },
   },
 ];
+
+/**
+ * The owner makes an event and agents/x402 books it, both over the standard input and
+ * output of `concierge mcp host`. Returns the payment as Chain.found takes it.
+ */
+export async function overStdio(chain, env) {
+  const client = new Client(self);
+  const args = ["mcp", "host", "--user", "host@example.org", "--data", folder(), ...chain.flags];
+  await client.connect(new StdioClientTransport({ command: concierge, args, env }));
+  const { tools } = await client.listTools();
+  assert.ok(tools.some(({ name }) => name === "create_event"));
+  const event = { title: "Jazz", price: "0.15", starts_at: inAMonth() };
+  const { id } = (await client.callTool({ name: "create_event", arguments: event })).structuredContent;
+  const [{ payTo }] = requiredOf(await client.callTool(rsvpCall(id, 1))).accepts;
+
+  const account = await chain.account(funds);
+  const paying = withX402Client(client, { account, network, maxPaymentValue: funds });
+  const rsvp = rsvpOf(await paying.callTool(null, rsvpCall(id, 1)));
+  const { settled } = (await paying.callTool(null, { name: "get_revenue", arguments: {} })).structuredContent;
+  assert.deepEqual(settled, { amount: "150000", usd: "0.15" });
+  await client.close();
+  return { payer: account.address, payTo, amount: 150_000n, transaction: rsvp.transaction };
+}
+
+/**
+ * A case in which no block is made until judge, the reference facilitator, has said
+ * that the settlement is pending.
+ */
+export const lateCase = (judge) => ({
+  name: "@x402/fetch, REST, settlement_pending",
+  price: "0.05",
+  book: async (host, account, event, seats) => {
+    let booking;
+    await host.chain.stopped(async () => {
+      const settled = judge.settled();
+      booking = overREST(wrapFetchWithPayment(fetch, payer(account)), host, event, seats);
+      const early = booking.then(() => assert.fail("the Host answered before there was a block"));
+      const [said] = await Promise.race([settled, early]);
+      assert.equal(said.reason, "settlement_pending");
+    });
+    return (await booking).rsvp;
+  },
+});
 
 /** A payer without money must be told why it is refused, and leave the seats free. */
 export async function refused(host) {

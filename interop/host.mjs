@@ -5,7 +5,8 @@ import { parseUnits } from "viem";
 import { network } from "./chain.mjs";
 import { concierge, folder, start } from "./process.mjs";
 
-const inAMonth = () => new Date(Date.now() + 30 * 86_400_000).toISOString();
+/** The time then, as RFC 3339 has it. */
+export const inAMonth = () => new Date(Date.now() + 30 * 86_400_000).toISOString();
 
 /** Asks a server of ours for JSON, and wants the given status. */
 async function ask(url, { status = 200, token, body } = {}) {
@@ -22,8 +23,8 @@ async function ask(url, { status = 200, token, body } = {}) {
   return JSON.parse(text);
 }
 
-/** `concierge serve` on a chain, with a Host. */
-export async function serve(chain, { args = [], env = {} } = {}) {
+/** `concierge serve` on a chain with these flags and variables, and a Host. */
+export async function serve(chain, args, env) {
   const server = await start(
     concierge,
     ["serve", "--addr", "127.0.0.1:0", "--data", folder(), ...chain.flags, ...args],

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { anvil, devnet, usd } from "./chain.mjs";
-import { clientCases, pays, refused } from "./clients.mjs";
+import { clientCases, lateCase, overStdio, pays, refused } from "./clients.mjs";
 import { guestCase } from "./guest.mjs";
 import { serve } from "./host.mjs";
 import { concierge, logs, start, stopAll } from "./process.mjs";
@@ -17,6 +17,7 @@ const { dependencies } = JSON.parse(readFileSync(new URL("package.json", import.
 console.log(`node ${process.versions.node}, ${Object.entries(dependencies).map((d) => d.join(" ")).join(", ")}\n`);
 
 const report = new Report();
+const gas = async (chain) => ({ CONCIERGE_GAS_KEY: (await chain.account(1n)).key });
 const reference = "reference facilitator"; // who settles, in the report
 
 /**
@@ -24,15 +25,21 @@ const reference = "reference facilitator"; // who settles, in the report
  * settles with judge, the reference facilitator, or if there is none by itself.
  */
 async function sells(chain, judge) {
-  const host = await serve(
-    chain,
-    judge ? { args: ["--facilitator", judge.url] } : { env: { CONCIERGE_GAS_KEY: (await chain.account(1n)).key } },
-  );
+  const host = await (judge ? serve(chain, ["--facilitator", judge.url]) : serve(chain, [], await gas(chain)));
   const where = { chain, settler: judge ? reference : "concierge serve" };
   for (const test of [guestCase, ...clientCases]) await report.payment(test.name, where, () => pays(host, test));
   await report.check("@x402/fetch without money, REST", where, () => refused(host));
   await report.check("the Host's books", where, () => books(host));
   if (judge) await report.check("what the facilitator was asked", where, () => asked(host, judge));
+  await host.server.stop();
+}
+
+/** Has the reference facilitator lose patience with a chain. */
+async function settlesLate(chain) {
+  const judge = await facilitator(chain, { confirmationTimeoutMs: 300 });
+  const host = await serve(chain, ["--facilitator", judge.url]);
+  const test = lateCase(judge);
+  await report.payment(test.name, { chain, settler: reference }, () => pays(host, test));
   await host.server.stop();
 }
 
@@ -77,16 +84,16 @@ try {
   const theirs = await anvil(ours);
   for (const chain of [ours, theirs]) {
     const judge = await facilitator(chain);
+    await report.payment("agents/x402, stdio", { chain, settler: "concierge mcp host" }, async () => overStdio(chain, await gas(chain)));
     await sells(chain);
     await sells(chain, judge);
     const where = { chain, settler: reference };
     await report.payment("concierge mcp guest → agents/x402", where, () => toGuest(chain, judge));
-    const standalone = await start(concierge, ["facilitator", "--addr", "127.0.0.1:0", ...chain.flags], {
-      CONCIERGE_GAS_KEY: (await chain.account(1n)).key,
-    });
+    const standalone = await start(concierge, ["facilitator", "--addr", "127.0.0.1:0", ...chain.flags], await gas(chain));
     await facilitates(chain, "concierge facilitator", standalone.url);
   }
   await facilitates(ours, "concierge devnet", `${ours.url}/facilitator`);
+  await settlesLate(theirs);
 } finally {
   await stopAll();
 }

@@ -72,7 +72,7 @@ export async function toGuest(chain, judge) {
   await guest.call(`${shop.url}/mcp`, account, offer);
   await shop.stop();
   const [verified, settled] = judge.judged();
-  assert.deepEqual(verified, { task: "verify", version: 2, passed: true });
+  assert.deepEqual([verified.task, verified.version, verified.passed], ["verify", 2, true]);
   return payment(account, offer, settled.transaction);
 }
 
