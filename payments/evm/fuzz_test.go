@@ -123,7 +123,7 @@ func FuzzRevert(f *testing.F) {
 			t.Fatal(err)
 		}
 		node.member, node.raw = "error", raw
-		err = client.Simulate(context.Background(), x402.Address{1}, evm.Call{To: x402.Address{2}})
+		err = client.Simulate(context.Background(), x402.Address{1}, Call{To: x402.Address{2}})
 		if err == nil {
 			t.Fatalf("%s is no error", raw)
 		}
