@@ -18,4 +18,7 @@ var (
 	ErrHex       = errors.New("not 0x-prefixed hex")
 	ErrHexLength = errors.New("wrong hex length")
 	ErrChecksum  = errors.New("address with a wrong EIP-55 checksum")
+	ErrFormat    = errors.New("unknown signature format")
+	// ErrIdentifier is about the id of extension payment-identifier.
+	ErrIdentifier = errors.New("not a payment identifier of 16 to 128 letters, digits, - and _")
 )

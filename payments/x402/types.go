@@ -99,6 +99,9 @@ type Payment struct {
 	AcceptedRaw json.RawMessage
 	Resource    *Resource       // version 2 only, and optional there
 	Extensions  json.RawMessage // version 2 only, and optional there
+	// Identifier is the payment identifier in Extensions, "" if there is none. The
+	// decoders set it; what is encoded is Extensions. See [WithIdentifier].
+	Identifier string
 }
 
 // VerifyResponse is a facilitator's answer to "would this payment settle?".
@@ -117,6 +120,8 @@ type SettleResponse struct {
 	Transaction string `json:"transaction"`
 	Network     string `json:"network"`
 	Amount      string `json:"amount,omitempty"`
+	// Extensions may have a signed receipt, see [SettleResponse.SignedReceipt].
+	Extensions json.RawMessage `json:"extensions,omitempty"`
 }
 
 // Reason is a machine-readable cause in the words that x402 facilitators use.
