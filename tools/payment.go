@@ -27,17 +27,21 @@ func (c *Call) RSVP(ctx context.Context, in RSVPInput, meta any, header func(str
 }
 
 // paymentIn finds the payment of a call, if there is one. Two that differ are
-// refused: nobody can say which was meant.
+// refused: nobody can say which was meant. Of two forms of one, the one with an
+// identifier counts.
 func paymentIn(meta any, header func(string) string) (*x402.Payment, error) {
 	var found *x402.Payment
 	add := func(p x402.Payment, err error) error {
 		if err != nil {
 			return err
 		}
-		if found != nil && found.Payload.Authorization != p.Payload.Authorization {
+		if found != nil && (found.Payload.Authorization != p.Payload.Authorization ||
+			found.Identifier != "" && p.Identifier != "" && found.Identifier != p.Identifier) {
 			return errors.New("there are two different payments")
 		}
-		found = &p
+		if found == nil || found.Identifier == "" {
+			found = &p
+		}
 		return nil
 	}
 	if meta != nil {

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/events-concierge/concierge/payments"
+	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
 )
@@ -39,9 +40,12 @@ type Config struct {
 	// Payments has the network's side of the Cashier. Claims, Ledger, Log, Now and
 	// Rand are set by Open.
 	Payments payments.Config
-	Log      *slog.Logger
-	Now      func() time.Time // default time.Now
-	Rand     io.Reader        // default crypto/rand.Reader
+	// SignReceipts has the Hosts sign their offers and receipts, each with its own
+	// wallet. A Host whose guests pay to an address elsewhere signs nothing.
+	SignReceipts bool
+	Log          *slog.Logger
+	Now          func() time.Time // default time.Now
+	Rand         io.Reader        // default crypto/rand.Reader
 }
 
 // Hosts are all users of one data directory. Safe for concurrent use, and by
@@ -135,7 +139,28 @@ func (h *Hosts) openHost(ctx context.Context, user string) (*tools.Host, error) 
 	if err != nil {
 		return nil, fmt.Errorf("open the host of %s: %w", user, err)
 	}
-	return &tools.Host{User: u.ID, PayTo: u.WalletAddress, Store: file, Cashier: h.Cashier, Now: h.Now, Rand: h.Rand}, nil
+	host := &tools.Host{User: u.ID, PayTo: u.WalletAddress, Store: file, Cashier: h.Cashier, Now: h.Now, Rand: h.Rand}
+	if h.SignReceipts {
+		if host.Notary, err = h.notary(ctx, u, file); err != nil {
+			return nil, errors.Join(fmt.Errorf("open the wallet of %s: %w", user, err), file.Close())
+		}
+	}
+	return host, nil
+}
+
+// notary returns the wallet that a user's guests pay to, or nil if it is not
+// kept here. It is unsealed for as long as the Host is open: that takes longer
+// than to sign.
+func (h *Hosts) notary(ctx context.Context, u store.User, file *store.Host) (payments.Notary, error) {
+	sealed, err := file.SealedWallet(ctx)
+	if err != nil || sealed == nil {
+		return nil, err
+	}
+	w, err := wallet.Unseal(sealed, h.passphrase(u.ID))
+	if err != nil || w.Address() != u.WalletAddress {
+		return nil, err
+	}
+	return w, nil
 }
 
 func (h *Hosts) path(user string) string {
