@@ -232,7 +232,7 @@ func TestDamagedSigned(t *testing.T) {
 		{"format", removed, x402.ErrMissing}, {"format", `null`, x402.ErrMissing}, {"format", `"jws"`, x402.ErrFormat},
 		{"format", `"EIP712"`, x402.ErrFormat}, {"format", `1`, x402.ErrJSON},
 		{"payload", removed, x402.ErrMissing}, {"payload", `null`, x402.ErrMissing}, {"payload", `[]`, x402.ErrJSON}, {"payload", `"e30="`, x402.ErrJSON},
-		{"signature", removed, x402.ErrMissing}, {"signature", `"0x"`, x402.ErrHexLength}, {"signature", `"1234"`, x402.ErrHex}, {"signature", `1`, x402.ErrJSON},
+		{"signature", removed, x402.ErrMissing}, {"signature", `null`, x402.ErrMissing}, {"signature", `"0x"`, x402.ErrHexLength}, {"signature", `"1234"`, x402.ErrHex}, {"signature", `1`, x402.ErrJSON},
 		{"payload.version", removed, x402.ErrMissing}, {"payload.version", `2`, x402.ErrVersion}, {"payload.version", `0`, x402.ErrVersion},
 		{"payload.version", `"1"`, x402.ErrJSON}, {"payload.version", `1.5`, x402.ErrJSON}, {"payload.version", `-1`, x402.ErrJSON},
 		{"payload.network", removed, x402.ErrMissing}, {"payload.network", `"base"`, x402.ErrNetwork}, {"payload.network", `"solana:1"`, x402.ErrNetwork},
@@ -252,12 +252,14 @@ func TestDamagedSigned(t *testing.T) {
 	run("receipt", receipt, []damage{
 		{"payload.payer", removed, x402.ErrMissing}, {"payload.payer", `{}`, x402.ErrJSON},
 		{"payload.issuedAt", removed, x402.ErrMissing}, {"payload.issuedAt", `"1750000000"`, x402.ErrJSON}, {"payload.issuedAt", `1e99`, x402.ErrJSON},
+		{"payload.issuedAt", `18446744073709551615`, x402.ErrRange},
 		{"payload.transaction", `1`, x402.ErrJSON},
 	}, func(raw []byte) error { _, err := x402.DecodeSignedReceipt(raw); return err })
 	run("offer", offer, []damage{
 		{"acceptIndex", `"0"`, x402.ErrJSON},
 		{"payload.scheme", removed, x402.ErrMissing}, {"payload.asset", removed, x402.ErrMissing}, {"payload.payTo", removed, x402.ErrMissing},
 		{"payload.amount", removed, x402.ErrMissing}, {"payload.amount", `5000000`, x402.ErrJSON}, {"payload.validUntil", `"1"`, x402.ErrJSON},
+		{"payload.validUntil", `18446744073709551615`, x402.ErrRange},
 	}, func(raw []byte) error { _, err := x402.DecodeSignedOffer(raw); return err })
 
 	many := `{"offer-receipt": {"info": {"offers": [` + strings.Repeat(string(offer)+",", 40) + `{}]}}}`

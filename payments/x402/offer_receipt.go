@@ -130,24 +130,35 @@ func offerReceipt(name string, signed any, schema string) (json.RawMessage, erro
 // wireSigned is a signed offer or receipt; payload P tells a missing member
 // from a zero one.
 type wireSigned[P any] struct {
-	Format      *string    `json:"format"`
-	AcceptIndex *int       `json:"acceptIndex"`
-	Payload     *P         `json:"payload"`
-	Signature   *Signature `json:"signature"`
+	Format      *string         `json:"format"`
+	AcceptIndex int             `json:"acceptIndex"`
+	Payload     *P              `json:"payload"`
+	Signature   json.RawMessage `json:"signature"` // in another format it is no hex
 }
 
-func (w *wireSigned[P]) check() error {
+// decodeSigned reads what offers and receipts have in common.
+func decodeSigned[P any](raw []byte) (w wireSigned[P], s Signature, err error) {
+	if err := decodeJSON(raw, maxReceipt, &w); err != nil {
+		return w, nil, err
+	}
 	var format string
 	if err := required("format", w.Format, &format); err != nil {
-		return err
+		return w, nil, err
 	}
 	if format != formatEIP712 {
-		return fmt.Errorf("%w: %.40q", ErrFormat, format)
+		return w, nil, fmt.Errorf("%w: %.40q", ErrFormat, format)
 	}
 	if w.Payload == nil {
-		return fmt.Errorf("%w: payload", ErrMissing)
+		return w, nil, fmt.Errorf("%w: payload", ErrMissing)
 	}
-	return nil
+	var signature *Signature
+	if w.Signature != nil {
+		err = unmarshal(w.Signature, &signature)
+	}
+	if err == nil {
+		err = required("signature", signature, &s)
+	}
+	return w, s, err
 }
 
 func payloadVersion(from, into *uint64) error {
@@ -171,7 +182,7 @@ func DecodeSignedOffer(raw []byte) (SignedOffer, error) {
 }
 
 func decodeSignedOffer(raw []byte) (SignedOffer, error) {
-	var w wireSigned[struct {
+	type payload struct {
 		Version     *uint64  `json:"version"`
 		ResourceURL *string  `json:"resourceUrl"`
 		Scheme      *string  `json:"scheme"`
@@ -180,29 +191,25 @@ func decodeSignedOffer(raw []byte) (SignedOffer, error) {
 		PayTo       *string  `json:"payTo"`
 		Amount      *string  `json:"amount"`
 		ValidUntil  uint64   `json:"validUntil"`
-	}]
-	o := SignedOffer{Format: formatEIP712}
-	if err := decodeJSON(raw, maxReceipt, &w); err != nil {
-		return o, err
 	}
-	if err := w.check(); err != nil {
-		return o, err
+	w, signature, err := decodeSigned[payload](raw)
+	if err != nil {
+		return SignedOffer{}, err
 	}
-	if w.AcceptIndex != nil {
-		o.AcceptIndex = *w.AcceptIndex
-	}
+	o := SignedOffer{Format: formatEIP712, AcceptIndex: w.AcceptIndex, Signature: signature}
 	if err := payloadVersion(w.Payload.Version, &o.Payload.Version); err != nil {
 		return o, err
 	}
-	o.Payload.ValidUntil = w.Payload.ValidUntil
+	if o.Payload.ValidUntil = w.Payload.ValidUntil; o.Payload.ValidUntil > farthest {
+		return o, fmt.Errorf("%w: payload.validUntil", ErrRange)
+	}
 	return o, errors.Join(
 		required("payload.resourceUrl", w.Payload.ResourceURL, &o.Payload.ResourceURL),
 		required("payload.scheme", w.Payload.Scheme, &o.Payload.Scheme),
 		required("payload.network", w.Payload.Network, &o.Payload.Network),
 		required("payload.asset", w.Payload.Asset, &o.Payload.Asset),
 		required("payload.payTo", w.Payload.PayTo, &o.Payload.PayTo),
-		required("payload.amount", w.Payload.Amount, &o.Payload.Amount),
-		required("signature", w.Signature, &o.Signature))
+		required("payload.amount", w.Payload.Amount, &o.Payload.Amount))
 }
 
 // DecodeSignedReceipt reads the JSON of a signed receipt. That it is signed by
@@ -216,31 +223,31 @@ func DecodeSignedReceipt(raw []byte) (SignedReceipt, error) {
 }
 
 func decodeSignedReceipt(raw []byte) (SignedReceipt, error) {
-	var w wireSigned[struct {
+	type payload struct {
 		Version     *uint64  `json:"version"`
 		Network     *Network `json:"network"`
 		ResourceURL *string  `json:"resourceUrl"`
 		Payer       *string  `json:"payer"`
 		IssuedAt    *uint64  `json:"issuedAt"`
 		Transaction string   `json:"transaction"`
-	}]
-	r := SignedReceipt{Format: formatEIP712}
-	if err := decodeJSON(raw, maxReceipt, &w); err != nil {
-		return r, err
 	}
-	if err := w.check(); err != nil {
-		return r, err
+	w, signature, err := decodeSigned[payload](raw)
+	if err != nil {
+		return SignedReceipt{}, err
 	}
+	r := SignedReceipt{Format: formatEIP712, Signature: signature}
 	if err := payloadVersion(w.Payload.Version, &r.Payload.Version); err != nil {
 		return r, err
+	}
+	if at := w.Payload.IssuedAt; at != nil && *at > farthest {
+		return r, fmt.Errorf("%w: payload.issuedAt", ErrRange)
 	}
 	r.Payload.Transaction = w.Payload.Transaction
 	return r, errors.Join(
 		required("payload.network", w.Payload.Network, &r.Payload.Network),
 		required("payload.resourceUrl", w.Payload.ResourceURL, &r.Payload.ResourceURL),
 		required("payload.payer", w.Payload.Payer, &r.Payload.Payer),
-		required("payload.issuedAt", w.Payload.IssuedAt, &r.Payload.IssuedAt),
-		required("signature", w.Signature, &r.Signature))
+		required("payload.issuedAt", w.Payload.IssuedAt, &r.Payload.IssuedAt))
 }
 
 // SignedOffers returns the offers of a request for payment, or none.

@@ -163,10 +163,12 @@ func (p PaymentRequired) V1() PaymentRequiredV1 {
 	return v1
 }
 
+// farthest is the latest time that is read, in Unix seconds: the year 36812.
+const farthest = 1 << 40
+
 // Window returns the times between which the authorization can be used.
 // ok is false when they are beyond what a clock can show.
 func (a Authorization) Window() (after, before time.Time, ok bool) {
-	const farthest = 1 << 40 // seconds: the year 36812
 	if !a.ValidAfter.IsUint64() || !a.ValidBefore.IsUint64() ||
 		a.ValidAfter.Uint64() > farthest || a.ValidBefore.Uint64() > farthest {
 		return after, before, false
