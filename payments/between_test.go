@@ -21,6 +21,8 @@ const (
 	openLedger    step = "open the ledger"
 	claim         step = "claim"
 	find          step = "find a claim"
+	identified    step = "find an identifier"
+	unname        step = "free an identifier"
 	release       step = "release"
 	openClaims    step = "list open claims"
 	closeClaims   step = "close claims"
@@ -149,6 +151,18 @@ func (b claimsBetween) Find(ctx context.Context, k payments.ClaimKey) (payments.
 		return claimed{standing, found}, err
 	})
 	return got.Claim, got.yes, err
+}
+
+func (b claimsBetween) Identified(ctx context.Context, user string, payer x402.Address, id string) (payments.Claim, bool, error) {
+	got, err := through(ctx, b.between, identified, func() (claimed, error) {
+		standing, found, err := b.claims.Identified(ctx, user, payer, id)
+		return claimed{standing, found}, err
+	})
+	return got.Claim, got.yes, err
+}
+
+func (b claimsBetween) FreeIdentifier(ctx context.Context, id string) error {
+	return only(ctx, b.between, unname, func() error { return b.claims.FreeIdentifier(ctx, id) })
 }
 
 func (b claimsBetween) Release(ctx context.Context, k payments.ClaimKey, id string) error {

@@ -121,6 +121,7 @@ func (c *Cashier) Quote(o Order) x402.PaymentRequired {
 		Error:       "Payment required to book",
 		Resource:    o.Resource,
 		Accepts:     []x402.Requirements{c.requirements(o.PayTo, o.Amount)},
+		Extensions:  extensions(nil),
 	}
 }
 
@@ -146,16 +147,23 @@ func Receipt(p Payment) x402.SettleResponse {
 }
 
 // Repeat answers a payment that was seen before: the same payment for the same
-// booking gets the same answer, for anything else it is [ErrAlreadyUsed]. ok is
-// false for a payment that is new. Ask it before anything that the first call
-// may have changed, such as the seats that are left.
+// booking, under the same identifier if it has one, gets the same answer; for
+// anything else it is [ErrAlreadyUsed]. ok is false for a payment that is new,
+// which is [ErrConflict] if its identifier is not. Ask it before anything that
+// the first call may have changed, such as the seats that are left.
 func (c *Cashier) Repeat(ctx context.Context, user string, b Booking, p x402.Payment) (payment Payment, ok bool, err error) {
 	if p.Network != c.Network {
 		return Payment{}, false, nil
 	}
 	standing, claimed, err := c.Claims.Find(ctx, c.key(p))
-	if err != nil || !claimed {
+	if err != nil {
 		return Payment{}, false, err
+	}
+	var conflict error
+	if !claimed {
+		if conflict = c.checkIdentifier(ctx, user, p); conflict == nil {
+			return Payment{}, false, nil
+		}
 	}
 	// Who can't sign the payment is told nothing of it. Pay says what is wrong.
 	err = c.signed(ctx, p, c.requirements(p.Payload.Authorization.To, 0))
@@ -165,7 +173,10 @@ func (c *Cashier) Repeat(ctx context.Context, user string, b Booking, p x402.Pay
 	case err != nil:
 		return Payment{}, true, fmt.Errorf("%w: %v", ErrUndecided, err)
 	}
-	if standing.Fingerprint != fingerprint(user, b) {
+	if conflict != nil {
+		return Payment{}, false, conflict
+	}
+	if standing.Fingerprint != fingerprint(user, b, p.Identifier) {
 		return Payment{}, true, ErrAlreadyUsed
 	}
 	payment, err = c.take(ctx, standing, func(ctx context.Context, l Ledger, f *flight) (Payment, error) {
@@ -182,7 +193,7 @@ func (c *Cashier) Repeat(ctx context.Context, user string, b Booking, p x402.Pay
 
 // Pay takes the payment for an order. The payment it returns says what came of
 // it: settled, settling (nobody knows yet; never ask for money again), failed,
-// or owed. Errors: [*Refused], [ErrAlreadyUsed], [ErrUnavailable], and the
+// or owed. Errors: [*Refused], [ErrAlreadyUsed], [ErrConflict], [ErrUnavailable], and the
 // ledger's own reasons not to sell; after any of them nothing is charged. Any
 // other, [ErrUndecided] among them, leaves that open.
 //
@@ -207,7 +218,8 @@ func (c *Cashier) Pay(ctx context.Context, o Order, p x402.Payment) (Payment, er
 	if err != nil {
 		return Payment{}, err
 	}
-	claim := Claim{ClaimKey: c.key(p), User: o.User, PaymentID: id, Fingerprint: fingerprint(o.User, o.Booking)}
+	claim := Claim{ClaimKey: c.key(p), User: o.User, PaymentID: id, Identifier: p.Identifier,
+		Fingerprint: fingerprint(o.User, o.Booking, p.Identifier)}
 	payment, err := c.take(ctx, claim, func(ctx context.Context, l Ledger, f *flight) (Payment, error) {
 		return c.sell(ctx, l, f, claim, o, p, quote.Accepts[0])
 	})

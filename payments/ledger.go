@@ -119,17 +119,24 @@ type Claim struct {
 	User        string // whose Host
 	PaymentID   string // the row in that Host's ledger, there or about to be
 	Fingerprint [sha256.Size]byte
+	Identifier  string // the payer's own name of the payment, "" if it has none
 	ClaimedAt   time.Time
 }
 
 // Claims is the list of all authorizations that any Host of this server has
 // begun to use. Every method is durable when it returns.
 type Claims interface {
-	// Claim records c unless its key is claimed already. It returns the claim
-	// that stands, and whether that is c.
+	// Claim records c unless its key is claimed already, or another key of the
+	// same payer with the same identifier, for the same user's Host. It returns
+	// the claim that stands, and whether that is c.
 	Claim(ctx context.Context, c Claim) (standing Claim, won bool, err error)
 	// Find returns the claim of a key, if there is one.
 	Find(ctx context.Context, key ClaimKey) (Claim, bool, error)
+	// Identified returns the claim of a payer on a user's Host that has this
+	// identifier, if there is one.
+	Identified(ctx context.Context, user string, payer x402.Address, identifier string) (Claim, bool, error)
+	// FreeIdentifier takes its identifier from the claim of this payment.
+	FreeIdentifier(ctx context.Context, paymentID string) error
 	// Release removes a claim, if it still belongs to this payment.
 	Release(ctx context.Context, key ClaimKey, paymentID string) error
 	// Open returns the claims whose payments may still change, oldest first.
@@ -139,13 +146,14 @@ type Claims interface {
 	Close(ctx context.Context, paymentIDs []string) error
 }
 
-// fingerprint tells whether two calls ask for the same thing.
-func fingerprint(user string, b Booking) [sha256.Size]byte {
+// fingerprint tells whether two calls ask for the same thing by the same name.
+func fingerprint(user string, b Booking, identifier string) [sha256.Size]byte {
 	b.RSVPID = "" // made anew for each call
 	raw, err := json.Marshal(struct {
-		User    string
-		Booking Booking
-	}{user, b})
+		User       string
+		Booking    Booking
+		Identifier string `json:",omitempty"` // as there are claims that know of none
+	}{user, b, identifier})
 	if err != nil {
 		panic(err) // strings and an int always marshal
 	}

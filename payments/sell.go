@@ -26,7 +26,12 @@ func (c *Cashier) sell(ctx context.Context, ledger Ledger, f *flight, claim Clai
 		if won {
 			break
 		}
-		payment, err := c.resume(ctx, ledger, f, standing)
+		var payment Payment
+		if standing.ClaimKey == claim.ClaimKey {
+			payment, err = c.resume(ctx, ledger, f, standing)
+		} else {
+			err = c.takeIdentifier(ctx, ledger, standing)
+		}
 		if !errors.Is(err, errGone) {
 			return payment, err
 		}

@@ -371,7 +371,7 @@ func (d dialect) receipt(r reply) x402.SettleResponse {
 		if err != nil || receipt.Network != x402.BaseSepolia.Name(d.version) {
 			d.t.Fatalf("receipt %s: %v", raw, err)
 		}
-		if receipts = append(receipts, receipt); receipts[0] != receipt {
+		if receipts = append(receipts, receipt); !cmp.Equal(receipts[0], receipt) {
 			d.t.Errorf("receipts differ: %+v", receipts)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/events-concierge/concierge/payments"
+	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/store"
 )
 
@@ -71,6 +72,10 @@ func TestPlans(t *testing.T) {
 		claimOf(t, c, claim("u", n), claim("u", n), true)
 		claimOf(t, c, claim("u", n), claim("u", n), true)
 	}
+	if _, _, err := c.Identified(t.Context(), "u", x402.Address{}, "0123456789abcdef"); err != nil {
+		t.Fatal(err)
+	}
+	must(t)(nil, c.FreeIdentifier(t.Context(), "none"))
 	must(t)(nil, c.Release(t.Context(), claim("u", 0).ClaimKey, claim("u", 0).PaymentID))
 	must(t)(nil, c.Close(t.Context(), []string{claim("u", 1).PaymentID}))
 	must(t)(c.Open(t.Context()))

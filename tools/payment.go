@@ -52,17 +52,21 @@ func (e *each) UnmarshalJSON(raw []byte) error {
 }
 
 // paymentIn finds the payment of a call, if there is one. Two that differ are
-// refused: nobody can say which was meant.
+// refused: nobody can say which was meant. Of two forms of one, the one with an
+// identifier counts.
 func paymentIn(meta []json.RawMessage, header func(string) []string) (*x402.Payment, error) {
 	var found *x402.Payment
 	add := func(place string, p x402.Payment, err error) error {
-		if err == nil && found != nil && found.Payload.Authorization != p.Payload.Authorization {
+		if err == nil && found != nil && (found.Payload.Authorization != p.Payload.Authorization ||
+			found.Identifier != "" && p.Identifier != "" && found.Identifier != p.Identifier) {
 			err = errors.New("there are two different payments")
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", place, err)
 		}
-		found = &p
+		if found == nil || found.Identifier == "" {
+			found = &p
+		}
 		return nil
 	}
 	for _, raw := range meta {

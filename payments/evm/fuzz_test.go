@@ -60,8 +60,8 @@ func newParrot(tb testing.TB) (*parrot, *Client) {
 	return p, c
 }
 
-// word returns what is in a call's answer if that is exactly one word.
-func word(raw []byte) ([]byte, bool) {
+// oneWord returns what is in a call's answer if that is exactly one word.
+func oneWord(raw []byte) ([]byte, bool) {
 	var text string
 	if json.Unmarshal(raw, &text) != nil {
 		return nil, false
@@ -90,7 +90,7 @@ func FuzzAnswers(f *testing.F) {
 		}
 		node.member, node.raw = "result", raw
 		ctx, token := context.Background(), x402.Address{1}
-		value, isWord := word(raw)
+		value, isWord := oneWord(raw)
 		if balance, err := client.Balance(ctx, token, x402.Address{2}); err == nil && isWord && balance.ToBig().Cmp(new(big.Int).SetBytes(value)) != 0 {
 			t.Errorf("%s is a balance of %s", raw, balance)
 		}

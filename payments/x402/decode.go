@@ -106,7 +106,9 @@ func (p *Payment) fromV2(raw []byte) (*wirePayload, error) {
 		return nil, fmt.Errorf("accepted: %w", err)
 	}
 	p.Accepted, p.Scheme, p.Network, p.Resource = &r, r.Scheme, r.Network, w.Resource
-	p.Extensions, err = extensions(w.Extensions)
+	if p.Extensions, err = extensions(w.Extensions); err == nil {
+		p.Identifier, err = identifier(p.Extensions)
+	}
 	return w.Payload, err
 }
 
@@ -192,6 +194,9 @@ func DecodeReceipt(raw []byte) (SettleResponse, error) {
 	err := decodeJSON(raw, maxReceipt, &w)
 	if err == nil {
 		err = required("success", w.Success, &w.SettleResponse.Success)
+	}
+	if err == nil {
+		w.Extensions, err = extensions(w.Extensions)
 	}
 	if err != nil {
 		return SettleResponse{}, fmt.Errorf("receipt: %w", err)

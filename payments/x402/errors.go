@@ -18,6 +18,9 @@ var (
 	ErrHex       = errors.New("not 0x-prefixed hex")
 	ErrHexLength = errors.New("wrong hex length")
 	ErrChecksum  = errors.New("address with a wrong EIP-55 checksum")
+	ErrFormat    = errors.New("unknown signature format")
+	// ErrIdentifier is about the id of extension payment-identifier.
+	ErrIdentifier = errors.New("not a payment identifier of 16 to 128 letters, digits, - and _")
 )
 
 // ReasonOf returns x402's word for what a decoder of payments has refused.
