@@ -83,10 +83,11 @@ type guest struct {
 	bytes  io.Reader
 	key    *wallet.Local
 	poor   bool
+	leave  func() // gives the guest's place to another one; may be called again
 }
 
-func (w *world) guest(id int) (*guest, error) {
-	g := &guest{world: w, id: id, random: w.chance(uint64(id)), bytes: w.bytes(uint64(id))}
+func (w *world) guest(id int, leave func()) (*guest, error) {
+	g := &guest{world: w, id: id, random: w.chance(uint64(id)), bytes: w.bytes(uint64(id)), leave: leave}
 	var err error
 	if g.key, err = wallet.New(g.bytes); err != nil {
 		return nil, err
@@ -98,6 +99,7 @@ func (w *world) guest(id int) (*guest, error) {
 // visit is all that a guest does: they book up to three events. An error is one
 // of the harness; what a server does is noted.
 func (g *guest) visit(ctx context.Context) error {
+	defer g.leave()
 	money := 10_000 * x402.USD // more than three of the dearest events
 	if g.poor {
 		money = 9_000 // 9 thousandths
@@ -279,6 +281,9 @@ func (g *guest) hangUp(ctx context.Context, s *sent) {
 // its guest may be left in the dark.
 const learnWithin = 3 * time.Minute
 
+// slowPause is the longest time between two questions of a guest.
+const slowPause = 3 * time.Second
+
 // settle sends a payment until the guest knows what became of it.
 func (g *guest) settle(ctx context.Context, s *sent) error {
 	pause, rsvp := 200*time.Millisecond, ""
@@ -313,7 +318,9 @@ func (g *guest) settle(ctx context.Context, s *sent) error {
 		if err := g.pause(ctx, pause); err != nil {
 			return err
 		}
-		pause = min(pause*3/2, 3*time.Second)
+		if pause = min(pause*3/2, slowPause); pause == slowPause {
+			g.leave() // this one may wait for a minute
+		}
 	}
 }
 

@@ -285,13 +285,12 @@ func (w *world) open(ctx context.Context) error {
 	for id := 0; w.count() < w.payments || w.killer.left() > 0; {
 		select {
 		case places <- struct{}{}:
-			g, err := w.guest(id)
+			g, err := w.guest(id, sync.OnceFunc(func() { <-places }))
 			if err != nil {
 				return err
 			}
 			id++
 			guests.Go(func() {
-				defer func() { <-places }()
 				if err := g.visit(ctx); err != nil {
 					cancel(err)
 				}
