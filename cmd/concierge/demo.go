@@ -66,14 +66,14 @@ type demoHost struct {
 func (d *demo) run(ctx context.Context, dir string) (err error) {
 	log := slog.New(slog.DiscardHandler)
 	d.story.part("A chain, a server, two Hosts")
-	network := networkFlags{name: onDevnet, facilitator: "local"}
+	network := networkFlags{name: onDevnet, facilitators: []string{local}}
 	if d.side, err = network.open(ctx, log); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.side.close()) }()
 	d.story.tell("chain", fmt.Sprintf("an EVM in this process, chain id %d, USDC at %s", d.side.client.ChainID(), d.side.asset), nil)
 
-	hosts, stop, err := openHosts(ctx, dir, &network, d.side.local, d.side.client, log)
+	hosts, stop, err := openHosts(ctx, dir, &network, d.side.facilitator, d.side.client, log)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -21,6 +20,7 @@ func newDevnet() *cobra.Command {
 		Short: "Run the embedded chain alone, so that servers may come and go",
 		Long: "Runs a real EVM with Base Sepolia's chain id and a USDC at its address, in memory.\n" +
 			"JSON-RPC is on /, and POST /faucet {\"address\": \"0x…\", \"usdc\": \"10.00\"} hands out money.\n" +
+			"An x402 facilitator that settles on it is under /facilitator.\n" +
 			"Point servers at it with: concierge serve --network devnet --rpc http://127.0.0.1:8545",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -33,26 +33,18 @@ func newDevnet() *cobra.Command {
 				return fmt.Errorf("listen on %s: %w", addr, err)
 			}
 			defer listener.Close()
-			chain, err := devnet.Start(devnet.Options{Log: log})
+			network := networkFlags{name: onDevnet, facilitators: []string{local}, confirmations: 1}
+			side, err := network.open(cmd.Context(), log)
 			if err != nil {
 				return err
 			}
-			defer func() { err = errors.Join(err, chain.Close()) }()
+			defer func() { err = errors.Join(err, side.close()) }()
+			f := side.serveOthers(0, log)
+			mux := http.NewServeMux()
+			mux.Handle("/", side.chain.Handler())
+			mux.Handle("/facilitator/", http.StripPrefix("/facilitator", f))
 			fmt.Fprintf(cmd.ErrOrStderr(), "Listening on http://%s (chain id %d, USDC %s)\n", listener.Addr(), devnet.ChainID, devnet.USDC())
-			web := &http.Server{Handler: chain.Handler(), ReadHeaderTimeout: 10 * time.Second,
-				ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
-			served := make(chan error, 1)
-			go func() { served <- web.Serve(listener) }()
-			select {
-			case err := <-served:
-				return err
-			case <-cmd.Context().Done():
-			}
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), 5*time.Second)
-			defer cancel()
-			err = web.Shutdown(ctx)
-			<-served
-			return err
+			return serveHTTP(cmd.Context(), listener, mux, 5*time.Second, f.Close)
 		},
 	}
 	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:8545", "address to listen on")

@@ -115,7 +115,7 @@ func (l *late) Verify(ctx context.Context, p x402.Payment, r x402.Requirements) 
 	if err != nil {
 		return x402.VerifyResponse{}, err
 	}
-	return s.local.Verify(ctx, p, r)
+	return s.facilitator.Verify(ctx, p, r)
 }
 
 func (l *late) Settle(ctx context.Context, p x402.Payment, r x402.Requirements) (x402.SettleResponse, error) {
@@ -123,5 +123,5 @@ func (l *late) Settle(ctx context.Context, p x402.Payment, r x402.Requirements) 
 	if err != nil {
 		return x402.SettleResponse{}, fmt.Errorf("%w: %w", payments.ErrNotSettled, err)
 	}
-	return s.local.Settle(ctx, p, r)
+	return s.facilitator.Settle(ctx, p, r)
 }

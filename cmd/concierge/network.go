@@ -20,6 +20,7 @@ import (
 	"github.com/events-concierge/concierge/payments"
 	"github.com/events-concierge/concierge/payments/devnet"
 	"github.com/events-concierge/concierge/payments/evm"
+	"github.com/events-concierge/concierge/payments/facilitator"
 	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/payments/x402"
 )
@@ -28,7 +29,7 @@ import (
 type networkFlags struct {
 	name          string
 	rpc           string
-	facilitator   string
+	facilitators  []string
 	confirmations uint64
 	gasKeystore   string
 }
@@ -55,7 +56,12 @@ func (n *networkFlags) addChain(cmd *cobra.Command) {
 // addSettling adds the flags for settling on it, too.
 func (n *networkFlags) addSettling(cmd *cobra.Command) {
 	n.addChain(cmd)
-	cmd.Flags().StringVar(&n.facilitator, "facilitator", "local", "who settles payments; local: this process, with its own gas key")
+	cmd.Flags().StringSliceVar(&n.facilitators, "facilitator", []string{local}, "who settles payments; local: this process, with its own gas key; or URLs of x402 facilitators, in the order in which they are asked")
+	n.addGas(cmd)
+}
+
+// addGas adds the flags for an account that puts transactions on the chain.
+func (n *networkFlags) addGas(cmd *cobra.Command) {
 	cmd.Flags().Uint64Var(&n.confirmations, "confirmations", 1, "blocks that a payment must have")
 	cmd.Flags().StringVar(&n.gasKeystore, "gas-keystore", "", "keystore file of the account that pays for gas; its passphrase is in "+envGasPassphrase+" (or a raw key in "+envGasKey+")")
 }
@@ -81,14 +87,18 @@ func (n *networkFlags) endpoint() string {
 	}
 }
 
-// settling is a network on which this process settles payments itself.
+// settling is a network on which payments are settled, by this process or by
+// others.
 type settling struct {
-	network x402.Network
-	asset   x402.Address
-	domain  x402.Domain
-	client  *evm.Client
-	local   *payments.Local
-	chain   *devnet.Chain // if it is embedded
+	network     x402.Network
+	asset       x402.Address
+	domain      x402.Domain
+	client      *evm.Client
+	facilitator payments.Facilitator
+	gas         x402.Address      // who pays for gas, if this process settles
+	pool        *facilitator.Pool // if others do
+	unpool      func()            // ends what keeps the pool up to date
+	chain       *devnet.Chain     // if it is embedded
 }
 
 // payments returns the network's side of a Cashier.
@@ -99,11 +109,16 @@ func (n *networkFlags) payments(f payments.Facilitator, c payments.Chain) (payme
 }
 
 func (s *settling) ready(ctx context.Context) error {
-	_, err := s.client.Head(ctx)
-	return err
+	if _, err := s.client.Head(ctx); err != nil || s.pool == nil {
+		return err
+	}
+	return s.pool.Ready()
 }
 
 func (s *settling) close() error {
+	if s.unpool != nil {
+		s.unpool()
+	}
 	s.client.Close()
 	if s.chain != nil {
 		return s.chain.Close()
@@ -116,8 +131,12 @@ func (n *networkFlags) valid() error {
 	if _, err := n.network(); err != nil {
 		return err
 	}
-	if n.facilitator != "local" {
-		return misuse("--facilitator %q: this version settles by itself only; want local", n.facilitator)
+	if n.remote() {
+		if n.name == onDevnet && n.rpc == "" {
+			return misuse("--facilitator URL needs --rpc: the node of the devnet that it settles on")
+		}
+		_, err := n.clients()
+		return err
 	}
 	if n.name != onDevnet && n.gasKeystore == "" && os.Getenv(envGasKey) == "" {
 		return misuse("settling on %s needs an account with ETH for gas: set %s, or --gas-keystore and %s", n.name, envGasKey, envGasPassphrase)
@@ -126,7 +145,7 @@ func (n *networkFlags) valid() error {
 }
 
 // open connects to the chain, checks that it is the right one with the right
-// token, and makes the gas account ready. It fails closed.
+// token, and makes the facilitators or the gas account ready. It fails closed.
 func (n *networkFlags) open(ctx context.Context, log *slog.Logger) (_ *settling, err error) {
 	if err := n.valid(); err != nil {
 		return nil, err
@@ -152,12 +171,32 @@ func (n *networkFlags) open(ctx context.Context, log *slog.Logger) (_ *settling,
 	if err := s.check(ctx); err != nil {
 		return nil, err
 	}
+	if n.remote() {
+		return s, n.openPool(ctx, s, log)
+	}
 	gas, err := n.gasKey(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	s.local = payments.NewLocal(s.client, evm.NewSender(s.client, gas), s.asset, time.Now, log)
+	s.gas = gas.Address()
+	s.facilitator = payments.NewLocal(s.client, evm.NewSender(s.client, gas), s.asset, time.Now, log)
 	return s, nil
+}
+
+// openPool has others settle, and keeps up with what they support.
+func (n *networkFlags) openPool(ctx context.Context, s *settling, log *slog.Logger) (err error) {
+	if s.pool, err = n.pool(ctx, log); err != nil {
+		return err
+	}
+	s.facilitator = s.pool
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.pool.Run(running)
+	}()
+	s.unpool = func() { stop(); <-done }
+	return nil
 }
 
 func (n *networkFlags) poll() time.Duration {
@@ -183,20 +222,18 @@ func (s *settling) check(ctx context.Context) error {
 	return nil
 }
 
-// gasKey returns the account that pays for gas. On devnet it is made up and
-// funded by the faucet.
-func (n *networkFlags) gasKey(ctx context.Context, s *settling) (evm.Key, error) {
+// gasKey returns the account that pays for gas. On devnet it may be made up, and
+// is funded by the faucet.
+func (n *networkFlags) gasKey(ctx context.Context, s *settling) (key evm.Key, err error) {
 	if n.gasKeystore != "" {
-		return wallet.Open(n.gasKeystore, os.Getenv(envGasPassphrase))
+		key, err = wallet.Open(n.gasKeystore, os.Getenv(envGasPassphrase))
+	} else if key, err = wallet.FromEnv(envGasKey); errors.Is(err, wallet.ErrNoWallet) {
+		key, err = wallet.New(rand.Reader)
 	}
-	key, err := wallet.FromEnv(envGasKey)
-	if !errors.Is(err, wallet.ErrNoWallet) {
+	switch {
+	case err != nil || n.name != onDevnet:
 		return key, err
-	}
-	if key, err = wallet.New(rand.Reader); err != nil {
-		return nil, err
-	}
-	if s.chain != nil {
+	case s.chain != nil:
 		_, err = s.chain.Fund(ctx, common.Address(key.Address()), 0)
 		return key, err
 	}

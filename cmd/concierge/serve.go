@@ -69,7 +69,7 @@ func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Lo
 		return err
 	}
 	defer func() { err = errors.Join(err, side.close()) }()
-	hosts, stop, err := openHosts(ctx, o.data, &o.network, side.local, side.client, log)
+	hosts, stop, err := openHosts(ctx, o.data, &o.network, side.facilitator, side.client, log)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -188,7 +189,7 @@ func (w *world) keepers(ctx context.Context, program string) (all []*keeper, sto
 			stop()
 			return nil, nil, err
 		}
-		gas, err := w.gasKey(ctx, partGas+uint64(i))
+		who, err := w.settles(ctx, i)
 		if err != nil {
 			stop()
 			return nil, nil, err
@@ -209,12 +210,30 @@ func (w *world) keepers(ctx context.Context, program string) (all []*keeper, sto
 			_ = log.Close()
 		}
 		all = append(all, &keeper{name: fmt.Sprintf("server %d", i), program: program, addr: addr, killer: w.killer,
-			tally: w.tally, log: log, fault: w.fault, env: []string{gas},
+			tally: w.tally, log: log, fault: w.fault, env: []string{who},
 			args: []string{"--data", filepath.Join(w.dir, "data"), "--network", "devnet", "--rpc", rpc}})
 		bases = append(bases, "http://"+addr)
 	}
 	w.client = newClient(bases, w.chance(partClient), w.tally)
 	return all, stop, nil
+}
+
+// settles says who settles the payments of a server, as a variable of its
+// environment: every other server does so itself, with a gas account of its own;
+// for the rest the facilitator of the devnet does, which they reach in two ways.
+func (w *world) settles(ctx context.Context, server int) (variable string, err error) {
+	if server%2 == 0 {
+		return w.gasKey(ctx, partGas+uint64(server))
+	}
+	var ways []string
+	for range 2 {
+		url, err := w.proxy("the facilitator", w.chain.url)
+		if err != nil {
+			return "", err
+		}
+		ways = append(ways, url+"/facilitator")
+	}
+	return "CONCIERGE_FACILITATOR=" + strings.Join(ways, ","), nil
 }
 
 // proxy starts a proxy in front of target.

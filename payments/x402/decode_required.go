@@ -84,24 +84,36 @@ func (p *PaymentRequired) entry(raw json.RawMessage) (r Requirements, foreign bo
 	if err := unmarshal(raw, &kind); err != nil {
 		return r, false, err
 	}
-	network, err := ParseNetwork(kind.Network)
+	_, err = ParseNetwork(kind.Network)
 	if p.X402Version == 1 {
-		network, err = NetworkV1(kind.Network)
+		_, err = NetworkV1(kind.Network)
 	}
 	if kind.Scheme != SchemeExact || err != nil || !byEIP3009(kind.Extra) {
 		return r, true, nil
 	}
 	if p.X402Version == 2 {
-		var w wireRequirement
-		if err := unmarshal(raw, &w); err != nil {
-			return r, false, err
-		}
-		r, err = w.requirements()
+		r, err = requirementsV2(raw)
 		return r, false, err
 	}
+	r, resource, err := requirementsV1(raw)
+	if err == nil && len(p.Accepts) == 0 { // version 1 repeats it in every entry
+		p.Resource = resource
+	}
+	return r, false, err
+}
+
+func requirementsV2(raw json.RawMessage) (Requirements, error) {
+	var w wireRequirement
+	if err := unmarshal(raw, &w); err != nil {
+		return Requirements{}, err
+	}
+	return w.requirements()
+}
+
+func requirementsV1(raw json.RawMessage) (r Requirements, resource Resource, err error) {
 	var w struct {
 		wireRequirement
-		Network     string          `json:"network"` // a name, not CAIP-2
+		Network     *string         `json:"network"` // a name, not CAIP-2
 		Amount      json.RawMessage `json:"amount"`  // means nothing here
 		MaxAmount   *Uint256        `json:"maxAmountRequired"`
 		Resource    string          `json:"resource"`
@@ -109,14 +121,19 @@ func (p *PaymentRequired) entry(raw json.RawMessage) (r Requirements, foreign bo
 		MimeType    string          `json:"mimeType"`
 	}
 	if err := unmarshal(raw, &w); err != nil {
-		return r, false, err
+		return r, resource, err
+	}
+	var name string
+	if err := required("network", w.Network, &name); err != nil {
+		return r, resource, err
+	}
+	network, err := NetworkV1(name)
+	if err != nil {
+		return r, resource, err
 	}
 	w.wireRequirement.Network, w.wireRequirement.Amount = &network, w.MaxAmount
 	r, err = w.requirements()
-	if len(p.Accepts) == 0 { // version 1 repeats it in every entry
-		p.Resource = Resource{URL: w.Resource, Description: w.Description, MimeType: w.MimeType}
-	}
-	return r, false, err
+	return r, Resource{URL: w.Resource, Description: w.Description, MimeType: w.MimeType}, err
 }
 
 // byEIP3009 reports whether an entry's `extra` leaves the token to be moved by

@@ -113,12 +113,14 @@ func isOurs(err error) bool {
 
 // extensions returns an `extensions` member in the form in which it will be
 // encoded again, or nil where there is none.
-func extensions(raw json.RawMessage) (json.RawMessage, error) {
+func extensions(raw json.RawMessage) (json.RawMessage, error) { return object("extensions", raw) }
+
+func object(name string, raw json.RawMessage) (json.RawMessage, error) {
 	switch {
 	case len(raw) == 0 || string(raw) == "null":
 		return nil, nil
 	case raw[0] != '{':
-		return nil, fmt.Errorf("%w: extensions is not an object", ErrJSON)
+		return nil, fmt.Errorf("%w: %s is not an object", ErrJSON, name)
 	}
 	valid := string([]rune(string(raw))) // U+FFFD for a byte that isn't UTF-8, as encoding/json reads it
 	return json.Marshal(json.RawMessage(valid))

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/ethereum/go-ethereum/crypto"
+
+	"github.com/events-concierge/concierge/payments/x402"
+)
+
+// fund makes a Guest's wallet and fills it.
+func fund(t *testing.T, rpc string) {
+	t.Helper()
+	key, err := crypto.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(envWalletKey, hex.EncodeToString(crypto.FromECDSA(key)))
+	output(t, "", "guest", "wallet", "--fund", "--rpc", rpc)
+}
+
+// book sells a seat of a new event on a server, and returns the answer to the Guest.
+func book(t *testing.T, server string) (rsvp struct{ ID, Status, Transaction string }) {
+	t.Helper()
+	user := post(t, server+"/api/users", "", map[string]string{"email": "ada" + rand.Text() + "@example.org"})
+	event := post(t, server+"/api/users/"+user["user"].(string)+"/events", user["owner_token"].(string),
+		map[string]any{"title": "An evening", "price": "0.05", "starts_at": "2030-01-01T00:00:00Z"})["id"].(string)
+	var booked struct {
+		RSVP struct{ ID, Status, Transaction string }
+		Paid string
+	}
+	answer := output(t, "", "guest", "book", event, "--host", server+"/mcp/users/"+user["user"].(string), "--json")
+	if err := json.Unmarshal([]byte(answer), &booked); err != nil || booked.Paid != "50000" {
+		t.Fatalf("%s, %v", answer, err)
+	}
+	return booked.RSVP
+}
+
+// A server without a gas key: a devnet's facilitator settles for it, or one
+// that runs alone. The first of the two that are named is not there.
+func TestRemoteFacilitators(t *testing.T) {
+	chain := start(t, "devnet", "--addr", "127.0.0.1:0")
+	alone := start(t, "facilitator", "--addr", "127.0.0.1:0", "--rpc", chain.url)
+	for name, facilitators := range map[string]string{
+		"the devnet's": chain.url + "/facilitator",
+		"alone":        "http://127.0.0.1:1/k3y," + alone.url,
+	} {
+		t.Run(name, func(t *testing.T) {
+			fund(t, chain.url)
+			web := start(t, "serve", "--addr", "127.0.0.1:0", "--data", t.TempDir(), "--rpc", chain.url, "--facilitator", facilitators)
+			if rsvp := book(t, web.url); rsvp.Status != "confirmed" || len(rsvp.Transaction) != 66 {
+				t.Errorf("%+v", rsvp)
+			}
+			resp, err := http.Get(web.url + "/readyz")
+			if err != nil || resp.StatusCode != http.StatusOK {
+				t.Errorf("not ready: %v, %v", resp, err)
+			}
+			resp.Body.Close()
+			if code := web.stop(); code != 0 || strings.Contains(web.stderr.String(), "k3y") {
+				t.Errorf("the server ended with code %d:\n%s", code, web.stderr)
+			}
+		})
+	}
+	if code := alone.stop(); code != 0 || !strings.Contains(alone.stderr.String(), "op=settle status=200") {
+		t.Errorf("the facilitator ended with code %d:\n%s", code, alone.stderr)
+	}
+}
+
+// What a facilitator says of itself.
+func TestSupported(t *testing.T) {
+	chain := start(t, "devnet", "--addr", "127.0.0.1:0")
+	resp, err := http.Get(chain.url + "/facilitator/supported")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var s x402.Supported
+	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil {
+		t.Fatal(err)
+	}
+	if !s.Supports(1, x402.BaseSepolia) || !s.Supports(2, x402.BaseSepolia) || len(s.Signers["eip155:*"]) != 1 {
+		t.Errorf("%+v", s)
+	}
+}

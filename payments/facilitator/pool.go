@@ -1,0 +1,232 @@
+package facilitator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/events-concierge/concierge/payments"
+	"github.com/events-concierge/concierge/payments/x402"
+)
+
+const (
+	// poolVerify is how long all of a Pool may take for one Verify: a little less
+	// than the Cashier waits.
+	poolVerify = 9 * time.Second
+	// poolSettle is the same for Settle. The Cashier gives a settlement 90 s, of
+	// which some are for asking the chain.
+	poolSettle = 70 * time.Second
+
+	// avoidVerify and avoidSettle are for how long a facilitator that has failed
+	// is asked after the others. A payment whose settlement came to an unknown end
+	// is submitted again within two minutes, and then better by another one.
+	avoidVerify = 30 * time.Second
+	avoidSettle = 5 * time.Minute
+
+	// How long what is supported is believed, and how soon it is asked again of
+	// one that did not answer.
+	refreshEvery = time.Minute
+	refreshSoon  = 15 * time.Second
+)
+
+// ErrUnsupported means that no facilitator of a Pool is known to settle on the
+// network.
+var ErrUnsupported = errors.New("no facilitator settles on this network")
+
+// Pool is several facilitators that stand in for one another, in the order of
+// preference. One that has failed lately comes after those that have not. Safe
+// for concurrent use.
+type Pool struct {
+	network x402.Network
+	now     func() time.Time
+	log     *slog.Logger
+
+	mu      sync.Mutex
+	members []*member
+}
+
+// member is a facilitator and what is known of it.
+type member struct {
+	*Client
+	supported x402.Supported // as it last said
+	mute      bool           // it did not answer when it was last asked for that
+	avoid     time.Time      // until then, others are asked first
+}
+
+// NewPool returns the Pool of these facilitators for payments on one network.
+// Nobody is asked to do anything before a [Pool.Refresh].
+func NewPool(network x402.Network, clients []*Client, now func() time.Time, log *slog.Logger) *Pool {
+	p := &Pool{network: network, now: now, log: log}
+	for _, c := range clients {
+		p.members = append(p.members, &member{Client: c})
+	}
+	return p
+}
+
+// Refresh asks all facilitators what they support. One that does not answer is
+// believed what it said before. The error says who did not answer; it is
+// [ErrUnsupported] if all did, and none of them settles on the network.
+func (p *Pool) Refresh(ctx context.Context) error {
+	errs := make([]error, len(p.members))
+	var wg sync.WaitGroup
+	for i, m := range p.members {
+		wg.Go(func() {
+			s, err := m.Supported(ctx)
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			errs[i], m.mute = err, err != nil
+			if err != nil {
+				return
+			}
+			m.supported = s
+			if !s.Supports(1, p.network) && !s.Supports(2, p.network) {
+				p.log.Warn("a facilitator does not settle on this network", "facilitator", m.Host(), "network", string(p.network))
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return p.Ready()
+}
+
+// Ready returns nil if a facilitator for the network has answered when it was
+// last asked what it supports, else [ErrUnsupported].
+func (p *Pool) Ready() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.members {
+		if !m.mute && (m.supported.Supports(1, p.network) || m.supported.Supports(2, p.network)) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %s", ErrUnsupported, p.network)
+}
+
+// Run refreshes from time to time, until ctx ends.
+func (p *Pool) Run(ctx context.Context) {
+	pause := refreshSoon
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		pause = refreshEvery
+		if err := p.Refresh(ctx); err != nil && ctx.Err() == nil {
+			p.log.Warn("facilitators out of reach", "err", err)
+			pause = refreshSoon
+		}
+	}
+}
+
+// order returns who may be asked about payments of this version, best first.
+func (p *Pool) order(version int) (order []*member) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	var avoided []*member
+	for _, m := range p.members {
+		switch {
+		case !m.supported.Supports(version, p.network):
+		case m.avoid.After(now):
+			avoided = append(avoided, m)
+		default:
+			order = append(order, m)
+		}
+	}
+	return append(order, avoided...)
+}
+
+// failed has a facilitator asked after the others for a while.
+func (p *Pool) failed(m *member, by time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if until := p.now().Add(by); until.After(m.avoid) {
+		m.avoid = until
+	}
+}
+
+// settled forgives a facilitator what it has failed.
+func (p *Pool) settled(m *member) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m.avoid = time.Time{}
+}
+
+func (p *Pool) none(version int) error {
+	return fmt.Errorf("%w: scheme %s of version %d on %s", ErrUnsupported, x402.SchemeExact, version, p.network)
+}
+
+// Verify implements [payments.Facilitator]: the first facilitator that knows an
+// answer gives it. Each gets half of the time that is left, the last one all.
+func (p *Pool) Verify(ctx context.Context, payment x402.Payment, r x402.Requirements) (x402.VerifyResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, poolVerify)
+	defer cancel()
+	order := p.order(payment.Version)
+	if len(order) == 0 {
+		return x402.VerifyResponse{}, p.none(payment.Version)
+	}
+	var errs []error
+	for i, m := range order {
+		v, err := verify(ctx, m, payment, r, i == len(order)-1)
+		if err == nil {
+			return v, nil
+		}
+		errs = append(errs, err)
+		if errors.Is(ctx.Err(), context.Canceled) { // the caller has gone
+			break
+		}
+		p.failed(m, avoidVerify)
+		p.log.Warn("a facilitator can't verify", "facilitator", m.Host(), "err", err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return x402.VerifyResponse{}, errors.Join(errs...)
+}
+
+func verify(ctx context.Context, m *member, payment x402.Payment, r x402.Requirements, last bool) (x402.VerifyResponse, error) {
+	if deadline, ok := ctx.Deadline(); ok && !last {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+	}
+	return m.Verify(ctx, payment, r)
+}
+
+// Settle implements [payments.Facilitator]. It asks in the order of Verify, so
+// that who has verified is asked first, unless it has failed since. Only when a
+// facilitator has certainly not got the payment the next one is asked; a payment
+// with an unknown end is the Cashier's, who asks the chain.
+func (p *Pool) Settle(ctx context.Context, payment x402.Payment, r x402.Requirements) (x402.SettleResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, poolSettle)
+	defer cancel()
+	var errs []error
+	for _, m := range p.order(payment.Version) {
+		if ctx.Err() != nil {
+			break
+		}
+		s, err := m.Settle(ctx, payment, r)
+		if err == nil {
+			if s.Success {
+				p.settled(m)
+			}
+			return s, nil
+		}
+		p.failed(m, avoidSettle)
+		p.log.Warn("a facilitator can't settle", "facilitator", m.Host(), "payer", payment.Payload.Authorization.From, "err", err)
+		errs = append(errs, err)
+		if !errors.Is(err, payments.ErrNotSettled) {
+			return x402.SettleResponse{}, err
+		}
+	}
+	if len(errs) == 0 {
+		errs = []error{p.none(payment.Version), ctx.Err()}
+	}
+	return x402.SettleResponse{}, fmt.Errorf("%w: %w", payments.ErrNotSettled, errors.Join(errs...))
+}
