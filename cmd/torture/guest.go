@@ -38,8 +38,9 @@ type sent struct {
 	payment x402.Payment
 	until   time.Time // when the authorization expires
 
-	mu   sync.Mutex
-	told []told
+	mu     sync.Mutex
+	told   []told
+	booked bool // as the guest was told
 }
 
 // told is an answer to a payment. After the end nothing can change any more,
@@ -57,22 +58,14 @@ func (s *sent) authorization() authorization {
 	return authorization{s.payment.Payload.Authorization.From, s.payment.Payload.Authorization.Nonce}
 }
 
-func (s *sent) hear(a answer, atEnd bool) {
+// hear notes an answer. It tells whether it is the first that says "booked".
+func (s *sent) hear(a answer, atEnd bool) (first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.told = append(s.told, told{a.verdict, a.code, a.rsvp, a.tx, atEnd, a.note})
-}
-
-// booked tells whether the guest was told so.
-func (s *sent) booked() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, t := range s.told {
-		if t.verdict == confirmed {
-			return true
-		}
-	}
-	return false
+	first = a.verdict == confirmed && !s.booked
+	s.booked = s.booked || first
+	return first
 }
 
 // guest is somebody with a wallet. All of their chance comes from the seed.
@@ -133,7 +126,7 @@ func (g *guest) book(ctx context.Context) error {
 		return err
 	}
 	// It has failed, they were told, so they try anew.
-	if !s.booked() && g.random.IntN(2) == 0 {
+	if !s.booked && g.random.IntN(2) == 0 {
 		anew, err := g.prepare(ctx, o, again)
 		if err != nil || anew == nil {
 			return err
@@ -273,7 +266,15 @@ func (g *guest) hangUp(ctx context.Context, s *sent) {
 	defer cancel()
 	g.tally.add("guests", "hang-ups", 1)
 	if a := g.client.rsvp(ctx, g.client.protocol(), s.order, &s.payment); a.verdict != later {
-		s.hear(a, false) // it was faster
+		g.hear(s, a) // it was faster
+	}
+}
+
+// hear notes what a guest is told.
+func (g *guest) hear(s *sent, a answer) {
+	g.tally.add("told", string(a.verdict), 1)
+	if s.hear(a, false) {
+		g.booked.Add(1)
 	}
 }
 
@@ -305,10 +306,9 @@ func (g *guest) settle(ctx context.Context, s *sent) error {
 			rsvp = a.rsvp
 		}
 		if a.verdict != later || a.note != "" {
-			s.hear(a, false)
+			g.hear(s, a)
 		}
 		if a.final() {
-			g.tally.add("told", string(a.verdict), 1)
 			return nil
 		}
 		if time.Now().After(deadline) {

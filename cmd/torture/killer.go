@@ -36,9 +36,10 @@ const (
 	stepTries    = 4
 )
 
-// newKiller plans n deaths or more: at every step early in a life, at every step
-// later in one if there are deaths enough, and the others at any time.
-func newKiller(n int, random *rand.Rand) *killer {
+// newKiller plans n deaths or more, for a life of some payments each: at every
+// step early in a life, at every step later in one if there are deaths enough,
+// and the others at any time.
+func newKiller(n, payments int, random *rand.Rand) *killer {
 	k := &killer{random: random}
 	if n == 0 {
 		return k
@@ -47,9 +48,12 @@ func newKiller(n int, random *rand.Rand) *killer {
 	outside := n - rounds*len(crashpoint.Points)
 	for round := range rounds {
 		for i, point := range crashpoint.Points {
-			hit := 1 + random.IntN(12)
-			if round == 0 {
-				hit = 1 + i%2 // in their first payment, or in one beside another
+			hit := 1 + random.IntN(1+payments)
+			switch {
+			case round == 0:
+				hit = 1 + i%2 // in its first payment, or in one beside another
+			case point == crashpoint.Released:
+				hit = 1 + random.IntN(1+payments/8) // few payments take that step
 			}
 			k.queue = append(k.queue, life{at: point, hit: hit, after: stepPatience})
 			// Those from outside are spread evenly over the others.

@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 	var o options
 	flags := flag.NewFlagSet("torture", flag.ContinueOnError)
 	flags.SetOutput(out)
-	flags.IntVar(&o.payments, "payments", 2000, "payments that guests must have sent before it ends")
+	flags.IntVar(&o.payments, "payments", 2000, "payments that must have been taken before it ends")
 	flags.IntVar(&o.kills, "kills", 50, "kills of a server before it ends, at least; every named step is hit")
 	flags.IntVar(&o.hosts, "hosts", 5, "how many Hosts there are")
 	flags.IntVar(&o.guests, "guests", 48, "how many guests there are at a time")

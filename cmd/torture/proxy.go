@@ -76,6 +76,7 @@ type proxy struct {
 	random *rand.Rand
 	later  sync.WaitGroup // what is still to arrive
 
+	client http.Client
 	server http.Server
 	served chan struct{}
 }
@@ -99,6 +100,7 @@ func (p *proxy) listen() (url string, err error) {
 	if err != nil {
 		return "", err
 	}
+	p.client.Transport = &http.Transport{MaxIdleConnsPerHost: 64}
 	p.server.Handler, p.served = p, make(chan struct{})
 	go func() { // close waits for it
 		defer close(p.served)
@@ -112,6 +114,7 @@ func (p *proxy) close() {
 	_ = p.server.Close()
 	<-p.served
 	p.later.Wait()
+	p.client.CloseIdleConnections()
 }
 
 // pick chooses what befalls the next request.
@@ -153,12 +156,11 @@ type reply struct {
 	body   []byte
 }
 
-// settled tells whether a facilitator reports success.
-func (r reply) settled() bool {
-	var s struct {
-		Success bool `json:"success"`
-	}
-	return json.Unmarshal(r.body, &s) == nil && s.Success
+// says tells whether a facilitator reports that a payment is settled, or that
+// it is not and won't be.
+func (r reply) says(settled bool) bool {
+	var s x402.SettleResponse
+	return json.Unmarshal(r.body, &s) == nil && s.Success == settled && s.ErrorReason != x402.ReasonSettlementPending
 }
 
 // ServeHTTP implements http.Handler.
@@ -169,18 +171,23 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	m := message{method: r.Method, path: r.URL.Path, header: r.Header, body: body}
 	chances := p.read(&m)
+	p.serve(r.Context(), w, m, p.pick(chances))
+}
+
+// serve has f befall a request.
+func (p *proxy) serve(ctx context.Context, w http.ResponseWriter, m message, f fault) {
 	// What has been sent arrives, whatever becomes of the sender.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer cancel()
-	f := p.pick(chances)
 	answer, err := p.carry(ctx, m, f)
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	if m.payment != nil && !answer.settled() {
+	told := p.tell(m, answer, f)
+	if m.payment != nil && told.says(false) && !answer.says(true) {
 		p.excuses.add(*m.payment) // it may be on its way all the same
 	}
-	p.answer(w, m, answer, f)
+	write(w, told, f)
 }
 
 // read finds out what a message is.
@@ -258,7 +265,7 @@ func (p *proxy) carry(ctx context.Context, m message, f fault) (reply, error) {
 			first <- answer
 		}()
 		second, err := p.forward(ctx, m)
-		if one := <-first; one.settled() && !second.settled() {
+		if one := <-first; one.says(true) && !second.says(true) {
 			second = one
 		}
 		return second, err
@@ -270,15 +277,13 @@ func (p *proxy) carry(ctx context.Context, m message, f fault) (reply, error) {
 	return answer, err
 }
 
-// answer tells the server what f makes of the true answer.
-func (p *proxy) answer(w http.ResponseWriter, m message, a reply, f fault) {
+// tell returns what f makes of the true answer.
+func (p *proxy) tell(m message, a reply, f fault) reply {
 	switch f {
-	case lost:
-		panic(http.ErrAbortHandler)
 	case failed:
-		a = reply{status: http.StatusInternalServerError, body: []byte("internal error")}
+		return reply{status: http.StatusInternalServerError, body: []byte("internal error")}
 	case denied:
-		a = p.say(m, false, x402.ReasonTransactionState)
+		return p.say(m, false, x402.ReasonTransactionState)
 	case unsure:
 		var s x402.SettleResponse
 		if json.Unmarshal(a.body, &s) == nil && s.Success {
@@ -286,16 +291,25 @@ func (p *proxy) answer(w http.ResponseWriter, m message, a reply, f fault) {
 			a.body, _ = json.Marshal(s)
 		}
 	}
-	w.Header().Set("Content-Type", "application/json")
-	if f == truncated && len(a.body) > 1 {
-		w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
-		w.WriteHeader(a.status)
-		_, _ = w.Write(a.body[:len(a.body)/2])
-		_ = http.NewResponseController(w).Flush()
+	return a
+}
+
+// write answers the server, unless f loses the answer or half of it.
+func write(w http.ResponseWriter, a reply, f fault) {
+	if f == lost {
 		panic(http.ErrAbortHandler)
 	}
+	w.Header().Set("Content-Type", "application/json")
+	if f != truncated {
+		w.WriteHeader(a.status)
+		_, _ = w.Write(a.body)
+		return
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body)
+	_, _ = w.Write(a.body[:len(a.body)/2])
+	_ = http.NewResponseController(w).Flush()
+	panic(http.ErrAbortHandler)
 }
 
 // say is a facilitator's answer to a settlement that is made up.
@@ -322,7 +336,7 @@ func (p *proxy) forward(ctx context.Context, m message) (reply, error) {
 			req.Header.Set(name, v)
 		}
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := p.client.Do(req)
 	if err != nil {
 		return reply{}, err
 	}

@@ -26,12 +26,6 @@ func (t *tally) add(group, name string, n int) {
 	t.n[group][name] += n
 }
 
-func (t *tally) of(group, name string) int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.n[group][name]
-}
-
 // sum returns the total of a group.
 func (t *tally) sum(group string) (sum int) {
 	t.mu.Lock()

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/events-concierge/concierge/payments/wallet"
@@ -29,6 +30,8 @@ type world struct {
 	excuses   *excuses
 	proxies   []*proxy
 	revenues  map[string]revenue // by user
+
+	booked atomic.Int64 // payments whose guests were told that they are booked
 
 	mu     sync.Mutex
 	faults []string
@@ -63,12 +66,6 @@ func (w *world) note(s *sent) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sent = append(w.sent, s)
-}
-
-func (w *world) count() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.sent)
 }
 
 // patientFaults tells whether there is time for what ends late.
@@ -181,7 +178,7 @@ func (w *world) keepers(ctx context.Context, program string) (all []*keeper, sto
 			p.close()
 		}
 	}
-	w.killer = newKiller(w.kills, w.chance(partKiller))
+	w.killer = newKiller(w.kills, w.payments/max(1, w.kills), w.chance(partKiller))
 	var bases []string
 	for i := range servers {
 		rpc, err := w.proxy("the node", w.chain.url)
@@ -301,7 +298,7 @@ func (w *world) open(ctx context.Context) error {
 	progress := time.NewTicker(5 * time.Second)
 	defer progress.Stop()
 	began := time.Now()
-	for id := 0; w.count() < w.payments || w.killer.left() > 0; {
+	for id := 0; w.booked.Load() < int64(w.payments) || w.killer.left() > 0; {
 		select {
 		case places <- struct{}{}:
 			g, err := w.guest(id, sync.OnceFunc(func() { <-places }))
@@ -384,9 +381,11 @@ func (w *world) quiet(ctx context.Context, guests *sync.WaitGroup, progress <-ch
 }
 
 func (w *world) progress() {
-	w.say("%d payments sent, %d of %d told they are booked; %d kills, %d to come; %d faults made",
-		w.count(), w.tally.of("told", string(confirmed)), w.tally.sum("told"),
-		w.tally.sum("kills at"), w.killer.left(),
+	w.mu.Lock()
+	sent := len(w.sent)
+	w.mu.Unlock()
+	w.say("%d payments sent, %d booked; %d kills, %d to come; %d faults made",
+		sent, w.booked.Load(), w.tally.sum("kills at"), w.killer.left(),
 		w.tally.sum("faults of the node")+w.tally.sum("faults of the facilitator"))
 }
 
