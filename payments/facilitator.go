@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,15 +38,15 @@ const transferGas = 150_000
 type Local struct {
 	client *evm.Client
 	sender *evm.Sender
-	asset  x402.Address
+	assets []x402.Address
 	now    func() time.Time
 	log    *slog.Logger
 }
 
-// NewLocal returns the facilitator that settles transfers of one asset through
-// client, with sender paying the gas.
-func NewLocal(client *evm.Client, sender *evm.Sender, asset x402.Address, now func() time.Time, log *slog.Logger) *Local {
-	return &Local{client: client, sender: sender, asset: asset, now: now, log: log}
+// NewLocal returns the facilitator that settles transfers of these assets, and
+// of no others, through client, with sender paying the gas.
+func NewLocal(client *evm.Client, sender *evm.Sender, assets []x402.Address, now func() time.Time, log *slog.Logger) *Local {
+	return &Local{client: client, sender: sender, assets: assets, now: now, log: log}
 }
 
 // Verify implements [Facilitator]. The last word has a simulation of the very
@@ -76,7 +77,8 @@ func (l *Local) Verify(ctx context.Context, p x402.Payment, r x402.Requirements)
 }
 
 // Settle implements [Facilitator]. It returns when the transaction is
-// submitted, and does not wait for a block.
+// submitted, and does not wait for a block. Payments that are settled at the
+// same time share a transaction; see [evm.Sender].
 func (l *Local) Settle(ctx context.Context, p x402.Payment, r x402.Requirements) (x402.SettleResponse, error) {
 	a := p.Payload.Authorization
 	answer := x402.SettleResponse{Payer: a.From.String(), Network: r.Network.Name(p.Version), Amount: r.Amount.String()}
@@ -89,14 +91,18 @@ func (l *Local) Settle(ctx context.Context, p x402.Payment, r x402.Requirements)
 	if err != nil {
 		return answer, fmt.Errorf("%w: %w", ErrNotSettled, err)
 	}
-	hash, err := l.sender.Send(ctx, r.Asset, data, transferGas)
+	hash, err := l.sender.Send(ctx, evm.Call{To: r.Asset, Data: data, Gas: transferGas, Signer: a.From})
 	switch {
+	case errors.Is(err, evm.ErrReverted): // since it was verified
+		answer.ErrorReason = revertReason(err)
+		return answer, nil
 	case errors.Is(err, evm.ErrNotSent):
 		return answer, fmt.Errorf("%w: %w", ErrNotSettled, err)
-	case err != nil:
-		return answer, err
+	case err != nil: // the node may have it all the same: who waits for it will see
+		l.log.Warn("settlement perhaps submitted", "tx", hash, "payer", a.From, "err", err)
+	default:
+		l.log.Debug("settlement submitted", "tx", hash, "payer", a.From)
 	}
-	l.log.Debug("settlement submitted", "tx", hash, "payer", a.From)
 	answer.Transaction, answer.ErrorReason = hash.Hex(), x402.ReasonSettlementPending
 	return answer, nil
 }
@@ -109,8 +115,8 @@ func (l *Local) pack(p x402.Payment, r x402.Requirements) ([]byte, error) {
 	if r.Scheme != x402.SchemeExact || p.Scheme != x402.SchemeExact {
 		return nil, refuse(x402.ReasonScheme, "this facilitator settles scheme %q", x402.SchemeExact)
 	}
-	if r.Asset != l.asset {
-		return nil, refuse(x402.ReasonRequirements, "this facilitator settles %s", l.asset)
+	if !slices.Contains(l.assets, r.Asset) {
+		return nil, refuse(x402.ReasonRequirements, "this facilitator settles %s", l.assets)
 	}
 	p.Resource = nil // what is bought is the seller's business
 	if err := check(p, x402.PaymentRequired{Accepts: []x402.Requirements{r}}, l.now()); err != nil {

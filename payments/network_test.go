@@ -83,7 +83,7 @@ func run(m *testing.M) (code int, err error) {
 		if _, err := n.chain.Fund(ctx, common.Address(key.Address()), 0); err != nil {
 			return 1, err
 		}
-		*sender = evm.NewSender(n.client, key)
+		*sender = evm.NewSender(n.client, key, evm.SenderOptions{})
 	}
 	if n.server, n.host, err = emptyFiles(ctx); err != nil {
 		return 1, err
@@ -170,7 +170,7 @@ func (n *network) guest(tb testing.TB, usdc x402.Amount) guest {
 // send has a call of the token mined.
 func send(tb testing.TB, from *evm.Sender, data []byte) common.Hash {
 	tb.Helper()
-	hash, err := from.Send(tb.Context(), x402.Address(devnet.USDC()), data, 200_000)
+	hash, err := from.Send(tb.Context(), evm.Call{To: x402.Address(devnet.USDC()), Data: data, Gas: 200_000})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func (n *network) broadcast(tb testing.TB, p x402.Payment) common.Hash {
 // give is an ordinary transfer.
 func (n *network) give(tb testing.TB, g guest, to common.Address, amount x402.Amount) common.Hash {
 	tb.Helper()
-	return send(tb, evm.NewSender(n.client, g), evm.NewFiatToken().PackTransfer(to, big.NewInt(int64(amount))))
+	return send(tb, evm.NewSender(n.client, g, evm.SenderOptions{}), evm.NewFiatToken().PackTransfer(to, big.NewInt(int64(amount))))
 }
 
 // spend moves money away.

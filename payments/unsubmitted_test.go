@@ -47,7 +47,7 @@ func TestNoGas(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
-	p.facilitator = payments.NewLocal(testnet.client, evm.NewSender(testnet.client, newWallet(t)), p.Asset, w.clock.Now, p.Log)
+	p.facilitator = payments.NewLocal(testnet.client, evm.NewSender(testnet.client, newWallet(t), evm.SenderOptions{}), []x402.Address{p.Asset}, w.clock.Now, p.Log)
 	p.event(t, "ada", "opera", 1)
 	g := testnet.guest(t, price)
 	order := w.order(t, "ada", "opera", g)

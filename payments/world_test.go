@@ -96,7 +96,7 @@ func (w *world) start(tb testing.TB, changes ...func(*payments.Config)) *process
 	log := slog.New(slog.NewMultiHandler(debug(tb), slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	p := &process{world: w, server: server, hosts: map[string]*store.Host{}, between: &between{
 		claims: server.Claims(), chain: testnet.client,
-		facilitator: payments.NewLocal(testnet.client, testnet.gas, usdc, w.clock.Now, log),
+		facilitator: payments.NewLocal(testnet.client, testnet.gas, []x402.Address{usdc}, w.clock.Now, log),
 	}}
 	config := payments.Config{
 		Network: x402.BaseSepolia, Asset: usdc, Domain: domain, Log: log, Now: w.clock.Now,

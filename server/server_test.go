@@ -68,7 +68,7 @@ func newWorld(t *testing.T, between ...settle) *world {
 	}
 	gas := w.wallet(0)
 	asset, domain, _ := x402.USDC(x402.BaseSepolia)
-	var facilitator payments.Facilitator = payments.NewLocal(w.client, evm.NewSender(w.client, gas), asset, time.Now, log)
+	var facilitator payments.Facilitator = payments.NewLocal(w.client, evm.NewSender(w.client, gas, evm.SenderOptions{}), []x402.Address{asset}, time.Now, log)
 	for _, b := range between {
 		facilitator = b(facilitator)
 	}

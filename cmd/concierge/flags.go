@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"log/slog"
+	"math/big"
 	"os"
 	"strings"
 
@@ -67,5 +69,27 @@ func (u *usd) Set(s string) error {
 		return err
 	}
 	*u = usd(amount)
+	return nil
+}
+
+// gwei is a flag for the price of a unit of gas: at most nine decimals, so that
+// it is a whole number of wei.
+type gwei struct {
+	text string
+	wei  *big.Int // nil until it is set
+}
+
+func (g *gwei) String() string { return g.text }
+func (g *gwei) Type() string   { return "gwei" }
+
+func (g *gwei) Set(s string) error {
+	whole, part, point := strings.Cut(s, ".")
+	digits := whole + part + strings.Repeat("0", max(0, 9-len(part)))
+	wei, _ := new(big.Int).SetString(digits, 10)
+	if whole == "" || len(whole) > 9 || (part == "") == point || len(part) > 9 ||
+		strings.Trim(digits, "0123456789") != "" || wei.Sign() == 0 {
+		return errors.New("want a decimal number above 0, such as 0.5")
+	}
+	g.text, g.wei = s, wei
 	return nil
 }

@@ -39,6 +39,7 @@ func newMCPHost() *cobra.Command {
 			if err := network.valid(); err != nil {
 				return err
 			}
+			network.data = data
 			// Payments outlive the signal to stop; so does the chain.
 			side := network.openLate(context.WithoutCancel(ctx), log)
 			defer func() { err = errors.Join(err, side.close()) }()

@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net/http"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/params"
 	"github.com/spf13/cobra"
 
 	"github.com/events-concierge/concierge/payments"
@@ -32,6 +34,8 @@ type networkFlags struct {
 	facilitators  []string
 	confirmations uint64
 	gasKeystore   string
+	maxGasPrice   gwei
+	data          string // where the gas account's outbox is kept
 }
 
 // Names of --network.
@@ -46,6 +50,10 @@ const (
 	envGasKey        = "CONCIERGE_GAS_KEY"
 	envGasPassphrase = "CONCIERGE_GAS_PASSPHRASE"
 )
+
+// tendEvery is the pause between two looks at transactions that wait for a
+// block.
+const tendEvery = 5 * time.Second
 
 // addChain adds the flags for reading a chain.
 func (n *networkFlags) addChain(cmd *cobra.Command) {
@@ -63,6 +71,7 @@ func (n *networkFlags) addSettling(cmd *cobra.Command) {
 // addGas adds the flags for an account that puts transactions on the chain.
 func (n *networkFlags) addGas(cmd *cobra.Command) {
 	cmd.Flags().Uint64Var(&n.confirmations, "confirmations", 1, "blocks that a payment must have")
+	cmd.Flags().Var(&n.maxGasPrice, "max-gas-price", "most to pay for a unit of gas, in gwei; above it nothing is settled (default: base 2, base-sepolia 20, devnet 1000)")
 	cmd.Flags().StringVar(&n.gasKeystore, "gas-keystore", "", "keystore file of the account that pays for gas; its passphrase is in "+envGasPassphrase+" (or a raw key in "+envGasKey+")")
 }
 
@@ -74,6 +83,20 @@ func (n *networkFlags) network() (x402.Network, error) {
 		return x402.Base, nil
 	}
 	return "", misuse("--network %q: want devnet, base-sepolia or base", n.name)
+}
+
+// ceiling is the most to pay for a unit of gas, in wei.
+func (n *networkFlags) ceiling() *big.Int {
+	switch {
+	case n.maxGasPrice.wei != nil:
+		return n.maxGasPrice.wei
+	case n.name == onBase:
+		return big.NewInt(2 * params.GWei)
+	case n.name == onBaseSepolia:
+		return big.NewInt(20 * params.GWei)
+	default:
+		return big.NewInt(1000 * params.GWei)
+	}
 }
 
 func (n *networkFlags) endpoint() string {
@@ -97,8 +120,8 @@ type settling struct {
 	facilitator payments.Facilitator
 	gas         x402.Address      // who pays for gas, if this process settles
 	pool        *facilitator.Pool // if others do
-	unpool      func()            // ends what keeps the pool up to date
 	chain       *devnet.Chain     // if it is embedded
+	stop        func()            // ends what looks after the pool or the gas account
 }
 
 // payments returns the network's side of a Cashier.
@@ -116,8 +139,8 @@ func (s *settling) ready(ctx context.Context) error {
 }
 
 func (s *settling) close() error {
-	if s.unpool != nil {
-		s.unpool()
+	if s.stop != nil {
+		s.stop()
 	}
 	s.client.Close()
 	if s.chain != nil {
@@ -138,11 +161,13 @@ func (n *networkFlags) valid() error {
 		_, err := n.clients()
 		return err
 	}
-	if n.name != onDevnet && n.gasKeystore == "" && os.Getenv(envGasKey) == "" {
+	if n.name != onDevnet && !n.ownGasKey() {
 		return misuse("settling on %s needs an account with ETH for gas: set %s, or --gas-keystore and %s", n.name, envGasKey, envGasPassphrase)
 	}
 	return nil
 }
+
+func (n *networkFlags) ownGasKey() bool { return n.gasKeystore != "" || os.Getenv(envGasKey) != "" }
 
 // open connects to the chain, checks that it is the right one with the right
 // token, and makes the facilitators or the gas account ready. It fails closed.
@@ -178,8 +203,13 @@ func (n *networkFlags) open(ctx context.Context, log *slog.Logger) (_ *settling,
 	if err != nil {
 		return nil, err
 	}
+	sender, err := n.sender(s, gas, log)
+	if err != nil {
+		return nil, err
+	}
 	s.gas = gas.Address()
-	s.facilitator = payments.NewLocal(s.client, evm.NewSender(s.client, gas), s.asset, time.Now, log)
+	s.facilitator = payments.NewLocal(s.client, sender, []x402.Address{s.asset}, time.Now, log)
+	s.stop = tend(ctx, func(ctx context.Context) { sender.Run(ctx, tendEvery) })
 	return s, nil
 }
 
@@ -189,14 +219,35 @@ func (n *networkFlags) openPool(ctx context.Context, s *settling, log *slog.Logg
 		return err
 	}
 	s.facilitator = s.pool
-	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = tend(ctx, s.pool.Run)
+	return nil
+}
+
+// sender returns who submits with the gas key. A key made up for this process
+// leaves nothing behind.
+func (n *networkFlags) sender(s *settling, gas evm.Key, log *slog.Logger) (*evm.Sender, error) {
+	opts := evm.SenderOptions{MaxGasPrice: n.ceiling(), Log: log}
+	if n.ownGasKey() && s.chain == nil && n.data != "" {
+		opts.Dir = n.data
+		if err := os.MkdirAll(n.data, 0o700); err != nil {
+			return nil, fmt.Errorf("data directory: %w", err)
+		}
+	}
+	return evm.NewSender(s.client, gas, opts), nil
+}
+
+// tend keeps something running until stop.
+func tend(ctx context.Context, run func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.pool.Run(running)
+		run(ctx)
 	}()
-	s.unpool = func() { stop(); <-done }
-	return nil
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 func (n *networkFlags) poll() time.Duration {

@@ -64,6 +64,7 @@ func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Lo
 		return fmt.Errorf("listen on %s: %w", o.addr, err)
 	}
 	defer listener.Close()
+	o.network.data = o.data
 	side, err := o.network.open(ctx, log)
 	if err != nil {
 		return err

@@ -45,7 +45,7 @@ func openChain(ctx context.Context, url string, key *wallet.Local) (*chain, erro
 		c.client.Close()
 		return nil, err
 	}
-	c.stranger = evm.NewSender(c.client, key)
+	c.stranger = evm.NewSender(c.client, key, evm.SenderOptions{})
 	return c, c.fund(ctx, key.Address(), 1)
 }
 
@@ -89,20 +89,20 @@ func (c *chain) cancel(ctx context.Context, key *wallet.Local, nonce x402.Bytes3
 	if err != nil {
 		return err
 	}
-	return c.send(ctx, evm.NewSender(c.client, key), c.token.PackCancelAuthorization0(common.Address(from), nonce,
+	return c.send(ctx, evm.NewSender(c.client, key, evm.SenderOptions{}), c.token.PackCancelAuthorization0(common.Address(from), nonce,
 		sig[64], [32]byte(sig[:32]), [32]byte(sig[32:64])))
 }
 
 // spend moves USDC of key's account to nobody.
 func (c *chain) spend(ctx context.Context, key *wallet.Local, amount x402.Amount) error {
-	return c.send(ctx, evm.NewSender(c.client, key), c.token.PackTransfer(nobody, big.NewInt(int64(amount))))
+	return c.send(ctx, evm.NewSender(c.client, key, evm.SenderOptions{}), c.token.PackTransfer(nobody, big.NewInt(int64(amount))))
 }
 
 // nobody is whom guests give the money that they pretended to pay with.
 var nobody = common.Address{19: 1}
 
 func (c *chain) send(ctx context.Context, from *evm.Sender, data []byte) error {
-	_, err := from.Send(ctx, c.usdc, data, 200_000)
+	_, err := from.Send(ctx, evm.Call{To: c.usdc, Data: data, Gas: 200_000})
 	return err
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
 
+	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/x402"
 )
 
@@ -253,7 +254,7 @@ func (p *proxy) carry(ctx context.Context, m message, f fault) (reply, error) {
 		case m.payment != nil:
 			err = p.chain.broadcast(ctx, *m.payment)
 		case m.tx != nil && m.tx.To() != nil:
-			_, err = p.chain.stranger.Send(ctx, x402.Address(*m.tx.To()), m.tx.Data(), m.tx.Gas())
+			_, err = p.chain.stranger.Send(ctx, evm.Call{To: x402.Address(*m.tx.To()), Data: m.tx.Data(), Gas: m.tx.Gas()})
 		}
 		if err != nil {
 			p.tally.add("faults of "+p.name, "a stranger was not faster", 1)

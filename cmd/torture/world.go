@@ -49,11 +49,13 @@ const (
 	partKiller
 	partProgramme
 	partClient
-	partGas   // and those after it: one a server
-	partProxy = partGas + 100
+	partGas
+	partProxy // and those after it
 )
 
-const servers = 2
+// servers are three on one data directory: two that settle by themselves and
+// share a gas account, and one that has a facilitator do so.
+const servers = 3
 
 // fault notes what must not happen.
 func (w *world) fault(format string, args ...any) {
@@ -216,11 +218,11 @@ func (w *world) keepers(ctx context.Context, program string) (all []*keeper, sto
 }
 
 // settles says who settles the payments of a server, as a variable of its
-// environment: every other server does so itself, with a gas account of its own;
-// for the rest the facilitator of the devnet does, which they reach in two ways.
+// environment: it does so itself, with the gas account, or the facilitator of the
+// devnet does, which it reaches in two ways.
 func (w *world) settles(ctx context.Context, server int) (variable string, err error) {
-	if server%2 == 0 {
-		return w.gasKey(ctx, partGas+uint64(server))
+	if server != 1 {
+		return w.gasKey(ctx)
 	}
 	var ways []string
 	for range 2 {
@@ -245,14 +247,14 @@ func (w *world) proxy(name, target string) (url string, err error) {
 	return url, nil
 }
 
-// gasKey makes an account that pays for gas, and funds it. It is the same in
-// every life of a server, so that a nonce must survive it.
-func (w *world) gasKey(ctx context.Context, part uint64) (variable string, err error) {
+// gasKey makes the account that pays for gas, and funds it. It is the same in
+// every life of a server, so that its nonce must survive it.
+func (w *world) gasKey(ctx context.Context) (variable string, err error) {
 	var secret [32]byte
-	if _, err := io.ReadFull(w.bytes(part), secret[:]); err != nil {
+	if _, err := io.ReadFull(w.bytes(partGas), secret[:]); err != nil {
 		return "", err
 	}
-	key, err := wallet.New(w.bytes(part)) // of the same bytes
+	key, err := wallet.New(w.bytes(partGas)) // of the same bytes
 	if err != nil {
 		return "", err
 	}

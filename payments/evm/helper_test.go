@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -82,6 +83,7 @@ type chain struct {
 	usdc   x402.Address
 	random *rand.ChaCha8
 	relay  *account
+	calls  atomic.Uint64 // made by transferCall
 }
 
 func startChain(tb testing.TB, opts evm.Options) *chain {

@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/big"
-	"strings"
+	"slices"
+	"sync"
 	"time"
 
+	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/core/types"
-	"github.com/ethereum/go-ethereum/rpc"
+	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/events-concierge/concierge/payments/x402"
 )
@@ -26,140 +28,242 @@ type Key interface {
 // whether it did.
 var ErrNotSent = errors.New("transaction not taken by the node")
 
-// recheck is how often the node is asked whether it counts as the Sender does.
-// Should it have lost a transaction, all that come after would wait for it
-// forever.
-const recheck = 30 * time.Second
+func notSent(err error) error { return fmt.Errorf("%w: %w", ErrNotSent, err) }
+
+// Call is a call of a contract.
+type Call struct {
+	To   x402.Address
+	Data []byte
+	// Gas is the most that the call may use as a transaction of its own.
+	Gas uint64
+	// Signer is set if the call is made valid by this account's signature and
+	// runs nobody's code but the contract's own. It may then share a transaction
+	// with others, unless the account turns out to have code, which would be
+	// asked about the signature and could use up the gas of all.
+	Signer x402.Address
+}
+
+// Limits of one transaction.
+const (
+	maxTxGas = 1 << 24 // EIP-7825
+	maxBatch = 50      // Sends that share one
+)
+
+// turnTimeout bounds what one transaction takes until the node has it.
+const turnTimeout = 30 * time.Second
+
+// SenderOptions tune a [Sender]; the zero value is good for an account that
+// nobody else sends for, and that is forgotten with the process.
+type SenderOptions struct {
+	// Dir is a folder for the account's outbox, which survives a restart and
+	// which all processes share that send for it from this machine. Empty: in
+	// memory.
+	Dir string
+	// MaxGasPrice is the most to pay for a unit of gas, in wei. nil: no limit.
+	MaxGasPrice *big.Int
+	// Patience is how long a transaction may wait for its block before it is
+	// replaced. 0 means 20 s.
+	Patience time.Duration
+	Now      func() time.Time // nil means time.Now
+	Log      *slog.Logger     // nil means nobody listens
+}
 
 // Sender puts transactions of one account on the chain, one nonce at a time.
-// Nobody else may send for that account while it does.
+// Nobody may send for that account from another machine while it does.
+//
+// Sends that come while another one is on its way to the node go out together,
+// by Multicall3, as far as their calls allow it. Somebody must call
+// [Sender.Run] or [Sender.Tend] for transactions that get stuck.
 type Sender struct {
-	client *Client
-	key    Key
+	client    *Client
+	key       Key
+	opts      SenderOptions
+	multicall abi.ABI
+
+	mu    sync.Mutex
+	queue []*request
 
 	turn   chan struct{} // holds a token while somebody sends; guards the rest
-	nonce  uint64
-	synced bool      // nonce is known to be the next one
-	asked  time.Time // when the node was last asked for it,
-	answer uint64    // and what it said
+	outbox *outbox
+	synced bool      // the outbox knows all that the node does
+	asked  time.Time // when the node was last asked
+	market market    // what gas costs,
+	priced time.Time // and when it did
+	lone   bool      // the last turn was that of a request by itself
 }
 
 // NewSender returns the Sender of key's account.
-func NewSender(client *Client, key Key) *Sender {
-	return &Sender{client: client, key: key, turn: make(chan struct{}, 1)}
+func NewSender(client *Client, key Key, opts SenderOptions) *Sender {
+	if opts.Patience == 0 {
+		opts.Patience = 20 * time.Second
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Sender{client: client, key: key, opts: opts, multicall: newMulticall(), turn: make(chan struct{}, 1),
+		outbox: newOutbox(opts.Dir, client, key.Address(), opts.Log)}
 }
 
 // Address returns the account that pays for gas.
 func (s *Sender) Address() x402.Address { return s.key.Address() }
 
-// Send signs and submits a call of a contract and returns its hash at once; it
-// does not wait for a block. With an error other than [ErrNotSent] the
-// transaction may be on its way all the same; its hash is then given too.
-func (s *Sender) Send(ctx context.Context, to x402.Address, data []byte, gas uint64) (common.Hash, error) {
-	tip, feeCap, err := s.client.fees(ctx)
-	if err != nil {
-		return common.Hash{}, notSent(err)
+// request is a Send that waits for its transaction.
+type request struct {
+	ctx   context.Context
+	calls []Call
+	id    common.Hash // the same for the same calls
+	gas   uint64      // of all calls
+	alone bool        // shares no transaction
+	done  chan struct{}
+	hash  common.Hash // readable, with err, once done is closed
+	err   error
+}
+
+func newRequest(ctx context.Context, calls []Call) *request {
+	r := &request{ctx: ctx, calls: calls, alone: len(calls) != 1 || calls[0].Signer.IsZero(), done: make(chan struct{})}
+	var all []byte
+	for _, c := range calls {
+		all = append(append(all, c.To[:]...), crypto.Keccak256(c.Data)...)
+		r.gas += min(c.Gas, maxTxGas+1) // does not overflow
 	}
-	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-ctx.Done():
-		return common.Hash{}, notSent(ctx.Err())
+	r.id = crypto.Keccak256Hash(all)
+	return r
+}
+
+func (r *request) finish(hash common.Hash, err error) {
+	r.hash, r.err = hash, err
+	close(r.done)
+}
+
+// Send signs and submits calls, of which there must be at least one, and
+// returns the hash of their transaction at once; it does not wait for a block.
+// Several calls are made in their order in one transaction of their own: the
+// last must succeed, those before it may fail. Calls that are on their way
+// already are not sent again; the hash of their transaction is returned.
+//
+// Errors: [ErrNotSent], with [ErrReverted] if a contract would refuse the
+// calls. With any other error the transaction may be on its way all the same;
+// its hash is then given too.
+//
+// A transaction that gets stuck is replaced by another with a higher fee, and
+// another hash. Who waits for the first in vain must ask the chain about what
+// the calls were to do ([Client.Authorization]) before calling it undone.
+func (s *Sender) Send(ctx context.Context, calls ...Call) (common.Hash, error) {
+	r := newRequest(ctx, calls)
+	if gas := r.gas + overhead(len(calls)); gas > maxTxGas {
+		return common.Hash{}, notSent(fmt.Errorf("the calls' gas exceeds what a transaction may have, %d", maxTxGas))
 	}
-	for attempt := 1; ; attempt++ {
-		hash, err := s.send(ctx, &types.DynamicFeeTx{
-			ChainID: new(big.Int).SetUint64(s.client.chainID), To: (*common.Address)(&to),
-			Gas: gas, GasTipCap: tip, GasFeeCap: feeCap, Data: data,
-		})
-		// A refusal may only mean that this account sent from elsewhere too and
-		// the nonce had moved on; it is read anew for one more try.
-		if attempt == 2 || !errors.Is(err, ErrNotSent) {
-			return hash, err
+	s.enqueue(r)
+	for {
+		select {
+		case <-r.done:
+			return r.hash, r.err
+		default:
+		}
+		select {
+		case <-r.done:
+			return r.hash, r.err
+		case s.turn <- struct{}{}: // others may profit from it, and r come later
+			s.serve(ctx)
+			<-s.turn
+		case <-ctx.Done():
+			if s.withdraw(r) {
+				return common.Hash{}, notSent(ctx.Err())
+			}
+			<-r.done // it is on its way
+			return r.hash, r.err
 		}
 	}
 }
 
-func notSent(err error) error { return fmt.Errorf("%w: %w", ErrNotSent, err) }
-
-// send signs with the next nonce and submits; the caller has the turn.
-func (s *Sender) send(ctx context.Context, call *types.DynamicFeeTx) (common.Hash, error) {
-	if err := s.sync(ctx); err != nil {
-		return common.Hash{}, notSent(fmt.Errorf("nonce: %w", err))
-	}
-	call.Nonce = s.nonce
-	tx, err := s.sign(ctx, call)
-	if err != nil {
-		return common.Hash{}, notSent(err)
-	}
-	// Once the request is on its way nobody knows whether it arrives.
-	if err := ctx.Err(); err != nil {
-		return common.Hash{}, notSent(err)
-	}
-	err = s.client.eth.SendTransaction(ctx, tx)
-	if err == nil {
-		s.nonce++
-		return tx.Hash(), nil
-	}
-	s.synced = false // ask the node: it may have taken it, or know better
-	var answer rpc.Error
-	switch {
-	case !errors.As(err, &answer):
-	case known(answer):
-		return tx.Hash(), nil // an earlier, unanswered try had arrived
-	case refused(answer):
-		return common.Hash{}, notSent(err)
-	}
-	return tx.Hash(), fmt.Errorf("submit transaction: %w", err)
+func (s *Sender) enqueue(r ...*request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queue = append(s.queue, r...)
 }
 
-// sync asks the node for the next nonce where ours may be wrong.
-func (s *Sender) sync(ctx context.Context) error {
-	if s.synced && time.Since(s.asked) < recheck {
+// withdraw reports whether r was still waiting.
+func (s *Sender) withdraw(r *request) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.Index(s.queue, r)
+	if i >= 0 {
+		s.queue = slices.Delete(s.queue, i, i+1)
+	}
+	return i >= 0
+}
+
+// take returns those whose turn it is: all that can share a transaction, or one
+// that can't. The two kinds alternate, so that neither waits for the other.
+func (s *Sender) take() (batch []*request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queue = slices.DeleteFunc(s.queue, func(r *request) bool {
+		left := r.ctx.Err() != nil
+		if left {
+			r.finish(common.Hash{}, notSent(r.ctx.Err()))
+		}
+		return left
+	})
+	if len(s.queue) == 0 {
 		return nil
 	}
-	pending, err := s.client.eth.PendingNonceAt(ctx, common.Address(s.key.Address()))
+	first := s.queue[0]
+	if other := slices.IndexFunc(s.queue, func(r *request) bool { return r.alone != s.lone }); other >= 0 {
+		first = s.queue[other]
+	}
+	s.lone = first.alone
+	gas := uint64(0)
+	s.queue = slices.DeleteFunc(s.queue, func(r *request) bool {
+		cost := r.gas + overhead(1)
+		fits := r == first || !r.alone && !first.alone && len(batch) < maxBatch && gas+cost <= maxTxGas
+		if fits {
+			batch = append(batch, r)
+			gas += cost
+		}
+		return fits
+	})
+	return batch
+}
+
+// takeAll empties the queue.
+func (s *Sender) takeAll() []*request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.queue
+	s.queue = nil
+	return all
+}
+
+// serve has its turn: it submits one transaction, of whoever is waiting. It goes
+// on when ctx ends, for the sake of the others.
+func (s *Sender) serve(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), turnTimeout)
+	defer cancel()
+	end, err := s.begin(ctx)
 	if err != nil {
-		return err
+		// The others would be told the same, each after as long a time.
+		finish(s.takeAll(), common.Hash{}, notSent(err))
+		return
 	}
-	// A lower count may be that of one node of many, which has not heard of the
-	// last transactions yet. That passes; a loss does not.
-	if !s.synced || pending > s.nonce || pending == s.answer {
-		s.nonce = pending
+	defer end()
+	batch := s.unsent(ctx, s.take()) // as late as can be: meanwhile more have come
+	if len(batch) > 1 {
+		if batch, err = s.judge(ctx, batch); err != nil {
+			return
+		}
 	}
-	s.synced, s.asked, s.answer = true, time.Now(), pending
-	return nil
+	if len(batch) > 0 {
+		hash, err := s.submit(ctx, batch)
+		finish(batch, hash, err)
+	}
 }
 
-// known recognizes the words in which nodes say that they have this very
-// transaction already.
-func known(answer rpc.Error) bool {
-	text := strings.ToLower(answer.Error())
-	return strings.Contains(text, "already known") || strings.Contains(text, "alreadyknown") ||
-		strings.Contains(text, "already imported")
-}
-
-// refused reports whether an answer to eth_sendRawTransaction says that the
-// transaction was not taken. Others, such as an internal error or the timeout
-// of a node behind this one, may come after it was.
-func refused(answer rpc.Error) bool {
-	switch answer.ErrorCode() {
-	case -32700, -32600, -32601, -32602: // JSON-RPC: the call was not carried out
-		return true
-	case -32000, -32003: // EIP-1474: invalid input, transaction rejected
-		text := strings.ToLower(answer.Error())
-		return !strings.Contains(text, "timeout") && !strings.Contains(text, "timed out")
+func finish(batch []*request, hash common.Hash, err error) {
+	for _, r := range batch {
+		r.finish(hash, err)
 	}
-	return false
-}
-
-func (s *Sender) sign(ctx context.Context, inner types.TxData) (*types.Transaction, error) {
-	tx := types.NewTx(inner)
-	signer := types.LatestSignerForChainID(tx.ChainId())
-	sig, err := s.key.SignHash(ctx, signer.Hash(tx))
-	if err != nil {
-		return nil, err
-	}
-	raw := append([]byte(nil), sig...)
-	raw[64] -= 27 // transactions carry the parity itself
-	return tx.WithSignature(signer, raw)
 }

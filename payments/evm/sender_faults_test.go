@@ -3,10 +3,14 @@ package evm_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -18,26 +22,51 @@ import (
 type sender struct {
 	*chain
 	*evm.Sender
-	node *node
+	node  *node
+	clock *clock
 }
+
+// clock stands still until it is moved.
+type clock struct{ past atomic.Int64 }
+
+func (c *clock) Now() time.Time           { return now.Add(time.Duration(c.past.Load())) }
+func (c *clock) advance(by time.Duration) { c.past.Add(int64(by)) }
 
 func faultySender(t *testing.T) sender {
 	c := startChain(t, evm.Options{})
-	return sender{c, nil, serve(t, c)}.again(t)
+	return sender{c, nil, serve(t, c), &clock{}}.again(t)
 }
 
 // again returns a sender of another account behind the same node, which works.
 func (s sender) again(t *testing.T) sender {
 	t.Helper()
 	s.node.heal()
-	s.Sender = evm.NewSender(s.node.dial(t, evm.Options{}), s.funded(t, 100))
+	return s.with(s.funded(t, 100), t, evm.SenderOptions{})
+}
+
+// with returns a sender of an account behind the node.
+func (s sender) with(key evm.Key, t *testing.T, opts evm.SenderOptions) sender {
+	t.Helper()
+	opts.Now, opts.Log = s.clock.Now, slog.New(slog.NewTextHandler(t.Output(), nil))
+	s.Sender = evm.NewSender(s.node.dial(t, evm.Options{}), key, opts)
 	return s
 }
+
+// tend waits for longer than the sender's patience, and has it look.
+func (s sender) tend(t *testing.T) {
+	t.Helper()
+	s.clock.advance(patience)
+	if err := s.Tend(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const patience = 20 * time.Second
 
 // try sends a transfer.
 func (s sender) try(t *testing.T) (common.Hash, error) {
 	t.Helper()
-	return s.Send(t.Context(), s.usdc, s.transferCall(), sendGas)
+	return s.Send(t.Context(), evm.Call{To: s.usdc, Data: s.transferCall(), Gas: sendGas})
 }
 
 // mined sends a transfer and wants it to be mined with this nonce.
@@ -86,15 +115,11 @@ func TestSendUnknown(t *testing.T) {
 					t.Fatalf("%s, %v", hash, err)
 				}
 				s.node.heal()
-				next := uint64(1)
-				if arrives {
-					if got := s.sent(t, hash, s.Address()); got != 1 {
-						t.Errorf("nonce %d, want 1", got)
-					}
-					next = 2
+				s.mined(t, 2)
+				if got := s.sent(t, hash, s.Address()); got != 1 { // also if it had to be submitted again
+					t.Errorf("nonce %d, want 1", got)
 				}
-				s.mined(t, next)
-				s.mined(t, next+1)
+				s.mined(t, 3)
 			})
 		}
 	}
@@ -150,7 +175,8 @@ func TestSendAlreadyKnown(t *testing.T) {
 		t.Fatalf("%s, %v; the node said %s", hash, err, second)
 	}
 	s.node.heal()
-	s.mined(t, 0) // the count is read anew
+	s.tend(t) // sees that nothing is known of nonce 0,
+	s.tend(t) // and uses it up
 	if got := s.sent(t, hash, s.Address()); got != 1 {
 		t.Errorf("nonce %d, want 1", got)
 	}
@@ -212,26 +238,24 @@ func TestSendCancelledInTheQueue(t *testing.T) {
 	})
 	first := make(chan error, 1)
 	go func() {
-		_, err := s.Send(t.Context(), s.usdc, s.transferCall(), sendGas)
+		_, err := s.Send(t.Context(), evm.Call{To: s.usdc, Data: s.transferCall(), Gas: sendGas})
 		first <- err
 	}()
 	<-arrived
 	ctx, cancel := context.WithCancel(t.Context())
-	s.node.on("eth_getBlockByNumber", func(c call) []byte { // the last question before the queue
-		if c.Nth == waiting {
-			cancel()
-		}
-		return c.forward()
-	})
 	var all sync.WaitGroup
 	for range waiting {
 		all.Go(func() {
-			hash, err := s.Send(ctx, s.usdc, s.transferCall(), sendGas)
+			hash, err := s.Send(ctx, evm.Call{To: s.usdc, Data: s.transferCall(), Gas: sendGas})
 			if !errors.Is(err, evm.ErrNotSent) || !errors.Is(err, context.Canceled) || hash != (common.Hash{}) {
 				t.Errorf("%s, %v", hash, err)
 			}
 		})
 	}
+	for s.Waiting() < waiting {
+		runtime.Gosched()
+	}
+	cancel()
 	all.Wait()
 	close(release)
 	if err := <-first; err != nil {
@@ -255,8 +279,8 @@ func (k cancellingKey) SignHash(ctx context.Context, digest common.Hash) (x402.S
 func TestSendCancelledBeforeItLeft(t *testing.T) {
 	c := startChain(t, evm.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
-	s := evm.NewSender(c.client, cancellingKey{c.relay, cancel})
-	if hash, err := s.Send(ctx, c.usdc, nil, sendGas); !errors.Is(err, evm.ErrNotSent) || !errors.Is(err, context.Canceled) || hash != (common.Hash{}) {
+	s := evm.NewSender(c.client, cancellingKey{c.funded(t, 1), cancel}, evm.SenderOptions{})
+	if hash, err := s.Send(ctx, evm.Call{To: c.usdc, Data: c.transferCall(), Gas: sendGas}); !errors.Is(err, evm.ErrNotSent) || !errors.Is(err, context.Canceled) || hash != (common.Hash{}) {
 		t.Errorf("%s, %v", hash, err)
 	}
 }
@@ -272,7 +296,7 @@ func TestSendCancelledOnItsWay(t *testing.T) {
 		<-ctx.Done()
 		return answer[:len(answer)/2]
 	})
-	hash, err := s.Send(ctx, s.usdc, s.transferCall(), sendGas)
+	hash, err := s.Send(ctx, evm.Call{To: s.usdc, Data: s.transferCall(), Gas: sendGas})
 	if err == nil || errors.Is(err, evm.ErrNotSent) {
 		t.Fatalf("%s, %v", hash, err)
 	}

@@ -2,6 +2,7 @@ package evm_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
@@ -17,9 +18,10 @@ import (
 
 const sendGas = 100_000
 
-// transferCall is a call of the token that works for who has 1 atomic unit.
+// transferCall is a call of the token that works for who has 1 atomic unit. No
+// two are the same, by something that the token does not look at.
 func (c *chain) transferCall() []byte {
-	return c.token.PackTransfer(common.Address(payee), common.Big1)
+	return binary.BigEndian.AppendUint64(c.token.PackTransfer(common.Address(payee), common.Big1), c.calls.Add(1))
 }
 
 // sent returns the nonce of a transaction, and wants it to be from an account
@@ -42,12 +44,12 @@ func (c *chain) sent(t *testing.T, hash common.Hash, from x402.Address) uint64 {
 func TestSend(t *testing.T) {
 	c := startChain(t, evm.Options{})
 	from := c.funded(t, 2)
-	s := evm.NewSender(c.client, from)
+	s := evm.NewSender(c.client, from, evm.SenderOptions{})
 	if s.Address() != from.Address() {
 		t.Errorf("address %s", s.Address())
 	}
 	for want := range uint64(2) {
-		hash, err := s.Send(t.Context(), c.usdc, c.transferCall(), sendGas)
+		hash, err := s.Send(t.Context(), evm.Call{To: c.usdc, Data: c.transferCall(), Gas: sendGas})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,13 +66,13 @@ func TestSendConcurrently(t *testing.T) {
 	const sends = 100
 	c := startChain(t, evm.Options{})
 	from := c.funded(t, sends)
-	s := evm.NewSender(c.client, from)
+	s := evm.NewSender(c.client, from, evm.SenderOptions{})
 	hashes := make([]common.Hash, sends)
 	var all sync.WaitGroup
 	for i := range sends {
 		all.Go(func() {
 			var err error
-			if hashes[i], err = s.Send(t.Context(), c.usdc, c.transferCall(), sendGas); err != nil {
+			if hashes[i], err = s.Send(t.Context(), evm.Call{To: c.usdc, Data: c.transferCall(), Gas: sendGas}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -98,14 +100,14 @@ func TestSendConcurrently(t *testing.T) {
 func TestSendAfterTheAccountSentElsewhere(t *testing.T) {
 	c := startChain(t, evm.Options{})
 	from := c.funded(t, 100)
-	s := evm.NewSender(c.client, from)
+	s := evm.NewSender(c.client, from, evm.SenderOptions{})
 	var want uint64
 	for _, elsewhere := range []int{0, 1, 3, 0} {
 		for range elsewhere {
 			c.send(t, from, c.usdc, c.transferCall())
 		}
 		want += uint64(elsewhere)
-		hash, err := s.Send(t.Context(), c.usdc, c.transferCall(), sendGas)
+		hash, err := s.Send(t.Context(), evm.Call{To: c.usdc, Data: c.transferCall(), Gas: sendGas})
 		if err != nil {
 			t.Fatalf("after %d elsewhere: %v", elsewhere, err)
 		}
@@ -119,16 +121,16 @@ func TestSendAfterTheAccountSentElsewhere(t *testing.T) {
 func TestSendWithoutGasMoney(t *testing.T) {
 	c := startChain(t, evm.Options{})
 	from := c.account(t)
-	s := evm.NewSender(c.client, from)
+	s := evm.NewSender(c.client, from, evm.SenderOptions{})
 	for range 2 {
-		hash, err := s.Send(t.Context(), c.usdc, c.transferCall(), sendGas)
-		if !errors.Is(err, evm.ErrNotSent) || !strings.Contains(err.Error(), "insufficient funds") || hash != (common.Hash{}) {
+		hash, err := s.Send(t.Context(), evm.Call{To: c.usdc, Data: c.transferCall(), Gas: sendGas, Signer: from.Address()})
+		if !errors.Is(err, evm.ErrNotSent) || !strings.Contains(err.Error(), "the gas account "+from.Address().String()+" needs ETH") || hash != (common.Hash{}) {
 			t.Errorf("%s, %v", hash, err)
 		}
 	}
 	c.fund(t, from.Address(), 2)
 	for want := range uint64(2) {
-		hash, err := s.Send(t.Context(), c.usdc, c.transferCall(), sendGas)
+		hash, err := s.Send(t.Context(), evm.Call{To: c.usdc, Data: c.transferCall(), Gas: sendGas})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +145,7 @@ func TestSendWithoutGasMoney(t *testing.T) {
 func TestRefusalLeavesNoGap(t *testing.T) {
 	c := startChain(t, evm.Options{})
 	from := c.funded(t, 100)
-	s := evm.NewSender(c.client, from)
+	s := evm.NewSender(c.client, from, evm.SenderOptions{})
 	for name, test := range map[string]struct {
 		data []byte
 		gas  uint64
@@ -151,17 +153,17 @@ func TestRefusalLeavesNoGap(t *testing.T) {
 	}{
 		"too little gas":     {c.transferCall(), 21_000, "intrinsic gas too low"},
 		"more than a block":  {c.transferCall(), 1 << 40, "exceeds"},
-		"too much call data": {make([]byte, 200<<10), 30_000_000, "oversized"},
+		"too much call data": {append(c.transferCall(), make([]byte, 200<<10)...), 16_000_000, "oversized"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before, err := c.eth.PendingNonceAt(t.Context(), common.Address(from.Address()))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.Send(t.Context(), c.usdc, test.data, test.gas); !errors.Is(err, evm.ErrNotSent) || !strings.Contains(err.Error(), test.want) {
+			if _, err := s.Send(t.Context(), evm.Call{To: c.usdc, Data: test.data, Gas: test.gas, Signer: from.Address()}); !errors.Is(err, evm.ErrNotSent) || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v, want %q", err, test.want)
 			}
-			hash, err := s.Send(t.Context(), c.usdc, c.transferCall(), sendGas)
+			hash, err := s.Send(t.Context(), evm.Call{To: c.usdc, Data: c.transferCall(), Gas: sendGas})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -181,8 +183,8 @@ func (brokenKey) SignHash(context.Context, common.Hash) (x402.Signature, error) 
 
 func TestSendWithoutSignature(t *testing.T) {
 	c := startChain(t, evm.Options{})
-	s := evm.NewSender(c.client, brokenKey{c.relay})
-	if hash, err := s.Send(t.Context(), c.usdc, nil, sendGas); !errors.Is(err, evm.ErrNotSent) || !strings.Contains(err.Error(), "locked") || hash != (common.Hash{}) {
+	s := evm.NewSender(c.client, brokenKey{c.funded(t, 1)}, evm.SenderOptions{})
+	if hash, err := s.Send(t.Context(), evm.Call{To: c.usdc, Data: c.transferCall(), Gas: sendGas}); !errors.Is(err, evm.ErrNotSent) || !strings.Contains(err.Error(), "locked") || hash != (common.Hash{}) {
 		t.Errorf("%s, %v", hash, err)
 	}
 }

@@ -81,7 +81,7 @@ func newWorld() (w *world, err error) {
 	asset, domain, _ := x402.USDC(x402.BaseSepolia)
 	w.hosts, err = host.Open(ctx, host.Config{Dir: w.dir, Network: "devnet", Log: log, Payments: payments.Config{
 		Network: x402.BaseSepolia, Asset: asset, Domain: domain, Chain: w.client,
-		Facilitator: payments.NewLocal(w.client, evm.NewSender(w.client, gas), asset, time.Now, log)}})
+		Facilitator: payments.NewLocal(w.client, evm.NewSender(w.client, gas, evm.SenderOptions{}), []x402.Address{asset}, time.Now, log)}})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,20 @@
+package main
+
+import "testing"
+
+func TestGwei(t *testing.T) {
+	for text, want := range map[string]string{
+		"1": "1000000000", "0.5": "500000000", "0.000000001": "1", "25.75": "25750000000", "007": "7000000000",
+	} {
+		var g gwei
+		if err := g.Set(text); err != nil || g.wei.String() != want || g.String() != text {
+			t.Errorf("%q: %s, %v; want %s", text, g.wei, err, want)
+		}
+	}
+	for _, text := range []string{"", "0", "0.0", "-1", "+1", ".5", "5.", "1e3", "0x10", "1.0000000001", "1,5", " 1", "1_0", "1.-5", "1.2.3", "12345678901", "½"} {
+		var g gwei
+		if err := g.Set(text); err == nil {
+			t.Errorf("%q: %s", text, g.wei)
+		}
+	}
+}
