@@ -28,9 +28,9 @@ func sound() *books {
 			User: "u", Wallet: hostWallet,
 			Events: []eventRow{{"e", 2, 1}},
 			RSVPs: []rsvpRow{
-				{"r1", "e", "confirmed", 1, ada, 10},
-				{"r2", "e", "failed", 2, bob, 20},
-				{"r3", "e", "failed", 2, bob, 20}},
+				{"r1", "e", "confirmed", 1, ada, 10, ""},
+				{"r2", "e", "failed", 2, bob, 20, ""},
+				{"r3", "e", "failed", 2, bob, 20, ""}},
 			Payments: []paymentRow{
 				{"p1", "r1", "settled", false, ada, hostWallet, 10, n1, t1},
 				{"p2", "r2", "failed", false, bob, hostWallet, 20, n2, x402.Bytes32{}},
@@ -58,7 +58,10 @@ func sound() *books {
 }
 
 func TestSoundBooks(t *testing.T) {
-	for _, d := range sound().differences() {
+	b := sound()
+	// Who tries to book two things with one payment is told the truth as well.
+	b.Sent[0].told = append(b.Sent[0].told, told{name: "somebody else", verdict: denial, code: "payment_already_used"}, b.Sent[0].told[2])
+	for _, d := range b.differences() {
 		t.Error(d)
 	}
 }
@@ -75,7 +78,7 @@ func TestDoctoredBooks(t *testing.T) {
 		{"seats are counted wrong", func(b *books) { host(b).Events[0].Taken = 0 }, []string{"event e", "0 seats are taken"}},
 		{"an RSVP is pending", func(b *books) { host(b).RSVPs[0].Status = "pending" }, []string{"r1", "pending"}},
 		{"an RSVP without a payment", func(b *books) {
-			host(b).RSVPs = append(host(b).RSVPs, rsvpRow{"r4", "e", "confirmed", 1, bob, 10})
+			host(b).RSVPs = append(host(b).RSVPs, rsvpRow{"r4", "e", "confirmed", 1, bob, 10, ""})
 			host(b).Events[0].Taken = 2
 		}, []string{"r4", "no payment"}},
 		{"a payment without an RSVP", func(b *books) { host(b).RSVPs = host(b).RSVPs[1:] }, []string{"p1", "r1", "not there"}},
@@ -118,6 +121,9 @@ func TestDoctoredBooks(t *testing.T) {
 		{"told failed, and charged", func(b *books) { b.Sent[0].told[0] = told{verdict: denial} }, []string{"denied", "charged"}},
 		{"told failed for good, and charged", func(b *books) { b.Sent[2].told[1] = told{verdict: denial, atEnd: true} }, []string{"denied", "charged"}},
 		{"told that it is used elsewhere, and charged", func(b *books) { b.Sent[2].told[0].code = "payment_already_used" }, []string{"payment_already_used", "charged"}},
+		{"told that it is used elsewhere by the same order", func(b *books) {
+			b.Sent[0].told[0] = told{verdict: denial, code: "payment_already_used"}
+		}, []string{"payment_already_used", "charged"}},
 		{"told owed, and nothing is", func(b *books) { b.Sent[0].told[1] = told{verdict: owed, rsvp: "r1", tx: t1} }, []string{"owed", "otherwise"}},
 		{"told pending in the end", func(b *books) { b.Sent[0].told[2] = told{verdict: pending, rsvp: "r1", atEnd: true} }, []string{"pending"}},
 		{"told nonsense", func(b *books) { b.Sent[0].told[1] = told{verdict: nonsense, note: "strange"} }, []string{"strange"}},

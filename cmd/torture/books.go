@@ -47,6 +47,7 @@ type rsvpRow struct {
 	Seats             int
 	Payer             x402.Address // zero: it was free
 	Amount            x402.Amount
+	Name              string
 }
 
 type paymentRow struct {
@@ -150,9 +151,9 @@ func readHost(ctx context.Context, dir string, o owner) (hostBooks, error) {
 	var errs [3]error
 	h.Events, errs[0] = rows(ctx, path, `SELECT id, capacity, seats_taken FROM events`,
 		func(scan func(...any) error) (e eventRow, err error) { return e, scan(&e.ID, &e.Capacity, &e.Taken) })
-	h.RSVPs, errs[1] = rows(ctx, path, `SELECT id, event_id, status, seats, payer, amount FROM rsvps`,
+	h.RSVPs, errs[1] = rows(ctx, path, `SELECT id, event_id, status, seats, payer, amount, name FROM rsvps`,
 		func(scan func(...any) error) (r rsvpRow, err error) {
-			return r, scan(&r.ID, &r.Event, &r.Status, &r.Seats, text{&r.Payer}, &r.Amount)
+			return r, scan(&r.ID, &r.Event, &r.Status, &r.Seats, text{&r.Payer}, &r.Amount, &r.Name)
 		})
 	h.Payments, errs[2] = rows(ctx, path, `SELECT id, rsvp_id, state, open, payer, pay_to, amount, nonce, tx FROM payments`,
 		func(scan func(...any) error) (p paymentRow, err error) {

@@ -128,6 +128,7 @@ func (c *client) protocol() protocol {
 type order struct {
 	event *event
 	seats int
+	name  string
 }
 
 // rsvp calls rsvp_to_event, with a payment if there is one.
@@ -141,7 +142,7 @@ func (c *client) rsvp(ctx context.Context, how protocol, o order, p *x402.Paymen
 		return c.overMCP(ctx, how, o, p)
 	}
 	path := "/api/users/" + o.event.owner.User + "/events/" + o.event.id + "/rsvps"
-	resp, err := c.post(ctx, how.base, path, map[string]any{"seats": o.seats}, func(h http.Header) {
+	resp, err := c.post(ctx, how.base, path, map[string]any{"seats": o.seats, "name": o.name}, func(h http.Header) {
 		if p != nil {
 			value, err := x402.Header(p)
 			if err != nil {
@@ -237,7 +238,7 @@ func (c *client) overMCP(ctx context.Context, how protocol, o order, p *x402.Pay
 		}
 	}
 	t, failed := c.callTool(ctx, how.base, o.event.owner.User, "rsvp_to_event",
-		map[string]any{"event_id": o.event.id, "seats": o.seats}, meta)
+		map[string]any{"event_id": o.event.id, "seats": o.seats, "name": o.name}, meta)
 	if failed != nil {
 		return *failed
 	}

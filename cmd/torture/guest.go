@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ const (
 	hasty     kind = "hasty"         // hangs up some times before
 	crowding  kind = "crowding"      // sends several copies at once, everywhere
 	careless  kind = "careless"      // signs another for the same event meanwhile
+	cheating  kind = "cheating"      // books two things with it at once
 	fickle    kind = "cancelling"    // cancels the authorization on the chain meanwhile
 	faithless kind = "spending"      // spends the money meanwhile
 	poor      kind = "poor"          // never had the money
@@ -28,7 +30,7 @@ const (
 )
 
 // kinds are what guests with money choose from.
-var kinds = []kind{patient, patient, patient, hasty, hasty, hasty, crowding, crowding, careless, fickle, faithless}
+var kinds = []kind{patient, patient, patient, hasty, hasty, hasty, crowding, crowding, careless, cheating, fickle, faithless}
 
 // sent is a signed payment, and what its guest was told of it.
 type sent struct {
@@ -46,6 +48,7 @@ type sent struct {
 // told is an answer to a payment. After the end nothing can change any more,
 // so that what is told then must be true.
 type told struct {
+	name    string // in the order; a guest who cheats uses two
 	verdict verdict
 	code    string
 	rsvp    string
@@ -58,11 +61,12 @@ func (s *sent) authorization() authorization {
 	return authorization{s.payment.Payload.Authorization.From, s.payment.Payload.Authorization.Nonce}
 }
 
-// hear notes an answer. It tells whether it is the first that says "booked".
-func (s *sent) hear(a answer, atEnd bool) (first bool) {
+// hear notes an answer to an order. It tells whether it is the first that says
+// "booked".
+func (s *sent) hear(o order, a answer, atEnd bool) (first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.told = append(s.told, told{a.verdict, a.code, a.rsvp, a.tx, atEnd, a.note})
+	s.told = append(s.told, told{o.name, a.verdict, a.code, a.rsvp, a.tx, atEnd, a.note})
 	first = a.verdict == confirmed && !s.booked
 	s.booked = s.booked || first
 	return first
@@ -131,7 +135,7 @@ func (g *guest) book(ctx context.Context) error {
 		if err != nil || anew == nil {
 			return err
 		}
-		return g.settle(ctx, anew)
+		return g.settle(ctx, anew, anew.order)
 	}
 	return nil
 }
@@ -196,7 +200,7 @@ func (g *guest) bring(ctx context.Context, s *sent) error {
 				g.tally.add("guests", "could not "+string(s.kind), 1)
 			}
 		})
-		err := g.settle(ctx, s)
+		err := g.settle(ctx, s, s.order)
 		wg.Wait()
 		return err
 	}
@@ -206,7 +210,11 @@ func (g *guest) bring(ctx context.Context, s *sent) error {
 			g.hangUp(ctx, s)
 		}
 	case crowding:
-		return together(2+g.random.IntN(4), func(int) error { return g.settle(ctx, s) })
+		return together(2+g.random.IntN(4), func(int) error { return g.settle(ctx, s, s.order) })
+	case cheating:
+		other := s.order
+		other.name = "somebody else"
+		return together(2, func(i int) error { return g.settle(ctx, s, []order{s.order, other}[i]) })
 	case careless:
 		other, err := g.prepare(ctx, s.order, careless)
 		if err != nil {
@@ -218,12 +226,12 @@ func (g *guest) bring(ctx context.Context, s *sent) error {
 				return err
 			}
 			if i == 0 {
-				return g.settle(ctx, s)
+				return g.settle(ctx, s, s.order)
 			}
 			if other == nil {
 				return nil
 			}
-			return g.settle(ctx, other)
+			return g.settle(ctx, other, other.order)
 		})
 	case fickle:
 		return meanwhile(func(ctx context.Context) error {
@@ -238,7 +246,7 @@ func (g *guest) bring(ctx context.Context, s *sent) error {
 			return g.chain.spend(ctx, g.key, all[g.key.Address()])
 		})
 	}
-	return g.settle(ctx, s)
+	return g.settle(ctx, s, s.order)
 }
 
 func (g *guest) upTo(d time.Duration) time.Duration {
@@ -266,14 +274,14 @@ func (g *guest) hangUp(ctx context.Context, s *sent) {
 	defer cancel()
 	g.tally.add("guests", "hang-ups", 1)
 	if a := g.client.rsvp(ctx, g.client.protocol(), s.order, &s.payment); a.verdict != later {
-		g.hear(s, a) // it was faster
+		g.hear(s, s.order, a) // it was faster
 	}
 }
 
 // hear notes what a guest is told.
-func (g *guest) hear(s *sent, a answer) {
-	g.tally.add("told", string(a.verdict), 1)
-	if s.hear(a, false) {
+func (g *guest) hear(s *sent, o order, a answer) {
+	g.tally.add("told", strings.TrimSpace(string(a.verdict)+" "+a.code), 1)
+	if s.hear(o, a, false) {
 		g.booked.Add(1)
 	}
 }
@@ -285,8 +293,8 @@ const learnWithin = 3 * time.Minute
 // slowPause is the longest time between two questions of a guest.
 const slowPause = 3 * time.Second
 
-// settle sends a payment until the guest knows what became of it.
-func (g *guest) settle(ctx context.Context, s *sent) error {
+// settle sends a payment for an order until the guest knows what became of it.
+func (g *guest) settle(ctx context.Context, s *sent, o order) error {
 	pause, rsvp := 200*time.Millisecond, ""
 	deadline := s.until.Add(learnWithin)
 	for n := 0; ; n++ {
@@ -297,7 +305,7 @@ func (g *guest) settle(ctx context.Context, s *sent) error {
 			if n > 0 {
 				g.tally.add("guests", "repeats", 1)
 			}
-			a = g.client.rsvp(ctx, g.client.protocol(), s.order, &s.payment)
+			a = g.client.rsvp(ctx, g.client.protocol(), o, &s.payment)
 		}
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
@@ -306,7 +314,7 @@ func (g *guest) settle(ctx context.Context, s *sent) error {
 			rsvp = a.rsvp
 		}
 		if a.verdict != later || a.note != "" {
-			g.hear(s, a)
+			g.hear(s, o, a)
 		}
 		if a.final() {
 			return nil

@@ -12,62 +12,62 @@ import (
 )
 
 // life is how a server's life ends: when it takes a step of a payment for the
-// hit-th time, or some time after it was ready.
+// hit-th time, or from outside when so many more payments have been taken by any
+// server.
 type life struct {
 	at    crashpoint.Point // "": killed from outside
 	hit   int
-	after time.Duration // from outside, or when it is time to stop waiting for the step
+	asked bool          // not killed, but asked to stop
+	after time.Duration // that it lives on then, if it is killed from outside
 	tries int           // how often the step was waited for already
 }
 
 // killer hands out lives until there have been enough.
 type killer struct {
 	mu     sync.Mutex
-	random *rand.Rand
 	queue  []life
 	living int // lives handed out that have not ended
 	missed []string
 }
 
-// stepPatience is how long a server may live without taking the step that it is
-// to die at, and stepTries how often that may happen.
+// longestLife is how long a server waits for its end at most, and stepTries how
+// often one that is to die at a step may have lived that long.
 const (
-	stepPatience = 20 * time.Second
-	stepTries    = 4
+	longestLife = 20 * time.Second
+	stepTries   = 4
 )
 
-// newKiller plans n deaths or more, for a life of some payments each: at every
-// step early in a life, at every step later in one if there are deaths enough,
-// and the others at any time.
+// newKiller plans n deaths or more, spread over so many payments: at every step
+// early in a life, at every step later in one if there are deaths enough, and the
+// others at any time.
 func newKiller(n, payments int, random *rand.Rand) *killer {
-	k := &killer{random: random}
+	k := &killer{}
 	if n == 0 {
 		return k
 	}
 	rounds := max(1, n/(2*len(crashpoint.Points)))
-	outside := n - rounds*len(crashpoint.Points)
-	for round := range rounds {
-		for i, point := range crashpoint.Points {
-			hit := 1 + random.IntN(1+payments)
-			switch {
-			case round == 0:
-				hit = 1 + i%2 // in its first payment, or in one beside another
-			case point == crashpoint.Released:
-				hit = 1 + random.IntN(1+payments/8) // few payments take that step
-			}
-			k.queue = append(k.queue, life{at: point, hit: hit, after: stepPatience})
-			// Those from outside are spread evenly over the others.
-			done, all := round*len(crashpoint.Points)+i+1, rounds*len(crashpoint.Points)
-			for range outside*done/all - outside*(done-1)/all {
-				k.queue = append(k.queue, life{after: k.moment()})
-			}
+	planned := rounds * len(crashpoint.Points)
+	outside := max(0, n-planned)
+	for i := range planned {
+		l := life{at: crashpoint.Points[i%len(crashpoint.Points)]}
+		switch {
+		case i < len(crashpoint.Points):
+			l.hit = 1 + i%2 // in its first payment, or in one beside another
+		case l.at == crashpoint.Released: // few payments take that step
+			l.hit = 1 + random.IntN(1+payments/n/4)
+		default:
+			l.hit = 1 + random.IntN(1+2*payments/n)
+		}
+		k.queue = append(k.queue, l)
+		for range outside*(i+1)/planned - outside*i/planned {
+			k.queue = append(k.queue, life{hit: 1 + random.IntN(1+2*servers*payments/n),
+				after: time.Duration(random.IntN(1000)) * time.Millisecond})
+		}
+		if i%4 == 3 {
+			k.queue = append(k.queue, life{hit: 1 + random.IntN(1+servers*payments/n), asked: true})
 		}
 	}
 	return k
-}
-
-func (k *killer) moment() time.Duration {
-	return time.Duration(200+k.random.IntN(3800)) * time.Millisecond
 }
 
 // next returns how the next server dies. ok is false when enough have died.
@@ -115,6 +115,7 @@ type keeper struct {
 	env     []string
 	addr    string // host:port, the same in every life
 	killer  *killer
+	taken   func() int64 // payments by any server
 	tally   *tally
 	log     io.Writer
 	fault   func(format string, args ...any) // notes what must not happen
@@ -127,6 +128,18 @@ const graceful = 110 * time.Second
 // startsAtMost is how many attempts to start may fail in a row: a node that
 // gives no answer keeps a server from starting.
 const startsAtMost = 30
+
+// stop asks a server to stop, in the middle of everything. It may then leave to
+// the next start what takes too long, and say so by its exit code.
+func (k *keeper) stop(p *process) {
+	k.tally.add("servers", "asked to stop", 1)
+	if err := p.stop(graceful); err != nil {
+		if p.killed() {
+			k.fault("%s: %v", k.name, err)
+		}
+		k.tally.add("servers", "left payments when they stopped", 1)
+	}
+}
 
 // run keeps the server until ctx ends; it then stops it and waits for that.
 func (k *keeper) run(ctx context.Context) {
@@ -171,28 +184,41 @@ func (k *keeper) live(ctx context.Context, l life, mortal bool) (started, asPlan
 		return false, false
 	}
 	k.tally.add("servers", "starts", 1)
-	var moment <-chan time.Time
-	if mortal {
-		timer := time.NewTimer(l.after)
-		defer timer.Stop()
-		moment = timer.C
-	}
-	select {
-	case <-p.done:
-		if l.at == "" || !p.killed() {
-			k.fault("%s died by itself: %s", k.name, p.cmd.ProcessState)
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	from, latest, dies := k.taken(), time.Now().Add(longestLife), time.Time{}
+	for {
+		select {
+		case <-p.done:
+			if l.at == "" || !p.killed() {
+				k.fault("%s died by itself: %s", k.name, p.cmd.ProcessState)
+				return true, false
+			}
+			k.tally.add("kills at", string(l.at), 1)
+			return true, true
+		case now := <-look.C:
+			waits := l.at != "" || k.taken()-from < int64(l.hit)
+			switch {
+			case !mortal || waits && now.Before(latest):
+				continue
+			case dies.IsZero():
+				dies = now.Add(l.after)
+				continue
+			case now.Before(dies):
+				continue
+			}
+			if l.asked {
+				k.stop(p)
+				return true, true
+			}
+			p.kill()
+			k.tally.add("kills at", "any moment", 1)
+			return true, l.at == ""
+		case <-ctx.Done():
+			if err := p.stop(graceful); err != nil {
+				k.fault("%s: %v", k.name, err)
+			}
 			return true, false
 		}
-		k.tally.add("kills at", string(l.at), 1)
-		return true, true
-	case <-moment:
-		p.kill()
-		k.tally.add("kills at", "any moment", 1)
-		return true, l.at == ""
-	case <-ctx.Done():
-		if err := p.stop(graceful); err != nil {
-			k.fault("%s: %v", k.name, err)
-		}
-		return true, false
 	}
 }

@@ -180,7 +180,7 @@ func (w *world) keepers(ctx context.Context, program string) (all []*keeper, sto
 			p.close()
 		}
 	}
-	w.killer = newKiller(w.kills, w.payments/max(1, w.kills), w.chance(partKiller))
+	w.killer = newKiller(w.kills, w.payments, w.chance(partKiller))
 	var bases []string
 	for i := range servers {
 		rpc, err := w.proxy("the node", w.chain.url)
@@ -209,7 +209,7 @@ func (w *world) keepers(ctx context.Context, program string) (all []*keeper, sto
 			_ = log.Close()
 		}
 		all = append(all, &keeper{name: fmt.Sprintf("server %d", i), program: program, addr: addr, killer: w.killer,
-			tally: w.tally, log: log, fault: w.fault, env: []string{who},
+			taken: w.booked.Load, tally: w.tally, log: log, fault: w.fault, env: []string{who},
 			args: []string{"--data", filepath.Join(w.dir, "data"), "--network", "devnet", "--rpc", rpc}})
 		bases = append(bases, "http://"+addr)
 	}
@@ -402,7 +402,7 @@ func (w *world) audit(ctx context.Context) error {
 				deadline := time.Now().Add(2 * time.Minute)
 				for ctx.Err() == nil && time.Now().Before(deadline) {
 					if a := w.client.rsvp(ctx, w.client.protocol(), s.order, &s.payment); a.verdict != later {
-						s.hear(a, true)
+						s.hear(s.order, a, true)
 						break
 					}
 					_ = sleep(ctx, 100*time.Millisecond)
