@@ -278,6 +278,7 @@ func (c *comparison) guest(s *sent) {
 		case denial:
 			switch {
 			case !charged:
+			case !t.atEnd && (t.call < s.calls || !t.alone): // it was sent again, or still on its way
 			case t.code == "payment_already_used" && booked && p.rsvp.Name != t.name: // it is
 			case c.Excused[a] && !t.atEnd && t.code != "payment_already_used":
 				// A payment that failed may still be used by whoever has it, until it has

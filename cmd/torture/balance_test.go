@@ -16,7 +16,10 @@ var (
 )
 
 func paid(payer x402.Address, nonce x402.Bytes32, answers ...told) *sent {
-	return &sent{kind: patient, told: answers, payment: x402.Payment{
+	for i := range answers {
+		answers[i].call, answers[i].alone = i+1, true
+	}
+	return &sent{kind: patient, told: answers, calls: len(answers), payment: x402.Payment{
 		Payload: x402.Payload{Authorization: x402.Authorization{From: payer, To: hostWallet, Nonce: nonce}}}}
 }
 
@@ -118,11 +121,15 @@ func TestDoctoredBooks(t *testing.T) {
 		{"told confirmed, not settled", func(b *books) { b.Sent[1].told[0] = told{verdict: confirmed, rsvp: "r2"} }, []string{"confirmed", "not settled"}},
 		{"told another transaction", func(b *books) { b.Sent[0].told[1].tx = t3 }, []string{t1.String(), t3.String()}},
 		{"told an RSVP of somebody else", func(b *books) { b.Sent[0].told[0].rsvp = "r2" }, []string{"r2", "has that RSVP"}},
-		{"told failed, and charged", func(b *books) { b.Sent[0].told[0] = told{verdict: denial} }, []string{"denied", "charged"}},
+		{"told failed, and charged", func(b *books) {
+			b.Sent[0].told = []told{{verdict: denial, call: 3, alone: true}}
+		}, []string{"denied", "charged"}},
 		{"told failed for good, and charged", func(b *books) { b.Sent[2].told[1] = told{verdict: denial, atEnd: true} }, []string{"denied", "charged"}},
-		{"told that it is used elsewhere, and charged", func(b *books) { b.Sent[2].told[0].code = "payment_already_used" }, []string{"payment_already_used", "charged"}},
+		{"told that it is used elsewhere, and charged", func(b *books) {
+			b.Sent[2].told[0].code, b.Sent[2].calls = "payment_already_used", 1
+		}, []string{"payment_already_used", "charged"}},
 		{"told that it is used elsewhere by the same order", func(b *books) {
-			b.Sent[0].told[0] = told{verdict: denial, code: "payment_already_used"}
+			b.Sent[0].told[2] = told{verdict: denial, code: "payment_already_used", atEnd: true}
 		}, []string{"payment_already_used", "charged"}},
 		{"told owed, and nothing is", func(b *books) { b.Sent[0].told[1] = told{verdict: owed, rsvp: "r1", tx: t1} }, []string{"owed", "otherwise"}},
 		{"told pending in the end", func(b *books) { b.Sent[0].told[2] = told{verdict: pending, rsvp: "r1", atEnd: true} }, []string{"pending"}},

@@ -43,12 +43,16 @@ type sent struct {
 	mu     sync.Mutex
 	told   []told
 	booked bool // as the guest was told
+	calls  int  // that were begun with it
+	open   int  // of which the server may still be at work on: those that were hung up, too
 }
 
 // told is an answer to a payment. After the end nothing can change any more,
 // so that what is told then must be true.
 type told struct {
 	name    string // in the order; a guest who cheats uses two
+	call    int    // how many had been begun with the payment
+	alone   bool   // there was no other
 	verdict verdict
 	code    string
 	rsvp    string
@@ -66,10 +70,24 @@ func (s *sent) authorization() authorization {
 func (s *sent) hear(o order, a answer, atEnd bool) (first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.told = append(s.told, told{o.name, a.verdict, a.code, a.rsvp, a.tx, atEnd, a.note})
+	s.told = append(s.told, told{o.name, s.calls, s.open == 0, a.verdict, a.code, a.rsvp, a.tx, atEnd, a.note})
 	first = a.verdict == confirmed && !s.booked
 	s.booked = s.booked || first
 	return first
+}
+
+// begin notes a call with the payment; end must follow, unless it is hung up.
+func (s *sent) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls++
+	s.open++
+}
+
+func (s *sent) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open--
 }
 
 // guest is somebody with a wallet. All of their chance comes from the seed.
@@ -273,8 +291,14 @@ func (g *guest) hangUp(ctx context.Context, s *sent) {
 	ctx, cancel := context.WithTimeout(ctx, g.upTo(700*time.Millisecond))
 	defer cancel()
 	g.tally.add("guests", "hang-ups", 1)
-	if a := g.client.rsvp(ctx, g.client.protocol(), s.order, &s.payment); a.verdict != later {
-		g.hear(s, s.order, a) // it was faster
+	s.begin()
+	a := g.client.rsvp(ctx, g.client.protocol(), s.order, &s.payment)
+	if a.code == "lost" {
+		return
+	}
+	s.end() // it was faster
+	if a.verdict != later {
+		g.hear(s, s.order, a)
 	}
 }
 
@@ -305,7 +329,9 @@ func (g *guest) settle(ctx context.Context, s *sent, o order) error {
 			if n > 0 {
 				g.tally.add("guests", "repeats", 1)
 			}
+			s.begin()
 			a = g.client.rsvp(ctx, g.client.protocol(), o, &s.payment)
+			s.end()
 		}
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
