@@ -123,7 +123,10 @@ func (c *Client) Settle(ctx context.Context, p x402.Payment, r x402.Requirements
 	if err := c.judge(s, a.status, p, r); err != nil {
 		return x402.SettleResponse{}, err
 	}
-	s.Payer = p.Payload.Authorization.From.String()
+	if _, err := x402.ParseBytes32(s.Transaction); err != nil { // it failed without one
+		s.Transaction = ""
+	}
+	s.Payer, s.Network, s.Amount = p.Payload.Authorization.From.String(), r.Network.Name(p.Version), r.Amount.String()
 	return s, nil
 }
 

@@ -56,6 +56,13 @@ type member struct {
 	avoid     time.Time      // until then, others are asked first
 }
 
+// putOff has others asked first until then, at least.
+func (m *member) putOff(until time.Time) {
+	if until.After(m.avoid) {
+		m.avoid = until
+	}
+}
+
 // NewPool returns the Pool of these facilitators for payments on one network.
 // Nobody is asked to do anything before a [Pool.Refresh].
 func NewPool(network x402.Network, clients []*Client, now func() time.Time, log *slog.Logger) *Pool {
@@ -79,6 +86,7 @@ func (p *Pool) Refresh(ctx context.Context) error {
 			defer p.mu.Unlock()
 			errs[i], m.mute = err, err != nil
 			if err != nil {
+				m.putOff(p.now().Add(avoidVerify))
 				return
 			}
 			m.supported = s
@@ -146,9 +154,7 @@ func (p *Pool) order(version int) (order []*member) {
 func (p *Pool) failed(m *member, by time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if until := p.now().Add(by); until.After(m.avoid) {
-		m.avoid = until
-	}
+	m.putOff(p.now().Add(by))
 }
 
 // settled forgives a facilitator what it has failed.
