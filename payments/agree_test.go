@@ -3,6 +3,7 @@ package payments_test
 import (
 	"context"
 	"math/big"
+	"slices"
 	"testing"
 
 	"github.com/ethereum/go-ethereum"
@@ -19,9 +20,20 @@ import (
 // transfers returns how many payments an account has received on the chain.
 func transfers(tb testing.TB, to x402.Address) int {
 	tb.Helper()
+	return transferLogs(tb, nil, []common.Hash{common.BytesToHash(to[:])})
+}
+
+// sent returns how many payments an account has made on the chain.
+func sent(tb testing.TB, from x402.Address) int {
+	tb.Helper()
+	return transferLogs(tb, []common.Hash{common.BytesToHash(from[:])}, nil)
+}
+
+func transferLogs(tb testing.TB, from, to []common.Hash) int {
+	tb.Helper()
 	logs, err := testnet.eth.FilterLogs(tb.Context(), ethereum.FilterQuery{
 		FromBlock: big.NewInt(0), Addresses: []common.Address{devnet.USDC()},
-		Topics: [][]common.Hash{{crypto.Keccak256Hash([]byte("Transfer(address,address,uint256)"))}, nil, {common.BytesToHash(to[:])}},
+		Topics: [][]common.Hash{{crypto.Keccak256Hash([]byte("Transfer(address,address,uint256)"))}, from, to},
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -65,12 +77,28 @@ func rsvps(tb testing.TB, h *store.Host) (all []store.RSVP) {
 // count is how many payments there are of each state.
 type count map[payments.State]int
 
+// statusOf is what an RSVP must be, by its payment and refund.
+func statusOf(r store.RSVP) []store.RSVPStatus {
+	switch {
+	case r.Refund != nil && r.Refund.State == payments.Settled:
+		return []store.RSVPStatus{store.RSVPRefunded}
+	case r.Refund != nil && r.Payment.State == payments.Owed:
+		return []store.RSVPStatus{store.RSVPFailed, store.RSVPCancelled}
+	case r.Refund != nil && r.Payment.State == payments.Settled:
+		return []store.RSVPStatus{store.RSVPCancelled}
+	case r.Refund != nil || r.Payment.State == payments.Owed:
+		return nil
+	}
+	return []store.RSVPStatus{map[payments.State]store.RSVPStatus{payments.Settling: store.RSVPPending,
+		payments.Settled: store.RSVPConfirmed, payments.Failed: store.RSVPFailed}[r.Payment.State]}
+}
+
 // agree holds the books of all Hosts against themselves and against the chain,
 // and returns how many payments they have. Stray is what the Hosts got without
 // a payment that they know of.
 func (p *process) agree(tb testing.TB, stray x402.Amount) count {
 	tb.Helper()
-	n, received, got := count{}, map[x402.Address]x402.Amount{}, map[x402.Address]int{}
+	n, received, got, gave := count{}, map[x402.Address]x402.Amount{}, map[x402.Address]int{}, map[x402.Address]int{}
 	all, used := map[string][]store.RSVP{}, map[x402.Bytes32]bool{}
 	for user := range p.world.users() {
 		all[user] = rsvps(tb, p.books(tb, user))
@@ -86,10 +114,8 @@ func (p *process) agree(tb testing.TB, stray x402.Amount) count {
 		h, taken := p.books(tb, user), map[string]int{}
 		for _, r := range all[user] {
 			n[r.Payment.State]++
-			want := map[payments.State]store.RSVPStatus{payments.Settling: store.RSVPPending, payments.Settled: store.RSVPConfirmed,
-				payments.Failed: store.RSVPFailed, payments.Owed: store.RSVPFailed}[r.Payment.State]
-			if r.Status != want {
-				tb.Errorf("RSVP of a payment that is %s is %s", r.Payment.State, r.Status)
+			if want := statusOf(r); !slices.Contains(want, r.Status) {
+				tb.Errorf("RSVP %s of a payment that is %s is %s, want %s; its refund: %+v", r.ID, r.Payment.State, r.Status, want, r.Refund)
 			}
 			if r.Status == store.RSVPPending || r.Status == store.RSVPConfirmed {
 				taken[r.EventID] += r.Seats
@@ -100,6 +126,16 @@ func (p *process) agree(tb testing.TB, stray x402.Amount) count {
 			if p.onChain(tb, *r.Payment) {
 				received[payTo] += r.Payment.Amount
 				got[payTo]++
+			}
+			if r.Refund == nil || r.Refund.Nonce == (x402.Bytes32{}) {
+				continue
+			}
+			if p.onChain(tb, *r.Refund) {
+				received[payTo] -= r.Refund.Amount
+				gave[payTo]++
+				if r.Refund.PayTo != r.Payment.Payer || r.Refund.Payer != payTo || r.Refund.Amount != r.Payment.Amount {
+					tb.Errorf("a refund of %+v is %+v", r.Payment, r.Refund)
+				}
 			}
 		}
 		for event, seats := range taken {
@@ -114,6 +150,9 @@ func (p *process) agree(tb testing.TB, stray x402.Amount) count {
 		}
 		if stray == 0 && transfers(tb, payTo) != got[payTo] {
 			tb.Errorf("%d transfers to a Host, its books have %d", transfers(tb, payTo), got[payTo])
+		}
+		if stray == 0 && sent(tb, payTo) != gave[payTo] {
+			tb.Errorf("%d transfers from a Host, its books have %d", sent(tb, payTo), gave[payTo])
 		}
 	}
 	return n
@@ -152,6 +191,22 @@ func (p *process) finished(tb testing.TB, stray x402.Amount) count {
 	}
 	for _, c := range open {
 		tb.Errorf("the claim of payment %s is open still", c.PaymentID)
+	}
+	for user := range p.world.users() {
+		refunds, err := p.books(tb, user).OpenRefunds(context.Background(), "", 10)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		for _, r := range refunds {
+			tb.Errorf("the refund of payment %s is %s still (%s)", r.ID, r.State, r.Reason)
+		}
+	}
+	debtors, err := p.server.Debtors(context.Background())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if len(debtors) > 0 {
+		tb.Errorf("%v are debtors still", debtors)
 	}
 	return n
 }

@@ -30,6 +30,10 @@ func (instant) Settle(context.Context, x402.Payment, x402.Requirements) (x402.Se
 
 func (instant) Head(context.Context) (evm.Head, error) { return evm.Head{Number: 1}, nil }
 
+func (instant) Balance(context.Context, x402.Address, x402.Address) (x402.Uint256, error) {
+	return x402.Uint256{}, nil
+}
+
 func (instant) Authorization(context.Context, evm.Transfer, uint64) (evm.Outcome, error) {
 	return evm.Outcome{State: evm.Unused, Head: evm.Head{Number: 1}}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -33,6 +34,21 @@ const (
 	confirm       step = "confirm"
 	fail          step = "fail"
 	abandon       step = "abandon"
+
+	balance       step = "balance"
+	openWallet    step = "open the wallet"
+	note          step = "note a debtor"
+	listDebtors   step = "list debtors"
+	strike        step = "strike a debtor"
+	readCleared   step = "read what is cleared"
+	cancel        step = "cancel"
+	readRefund    step = "read a refund"
+	signRefund    step = "sign a refund"
+	confirmRefund step = "confirm a refund"
+	failRefund    step = "fail a refund"
+	postpone      step = "postpone a refund"
+	due           step = "list due refunds"
+	clearHost     step = "clear"
 )
 
 // point is a moment of a call: before anything has been done, or when all has
@@ -53,6 +69,7 @@ func (p point) String() string {
 // every call and spoil it: an error of the hook takes the place of the answer.
 type between struct {
 	claims      payments.Claims
+	debtors     payments.Debtors
 	chain       payments.Chain
 	facilitator payments.Facilitator
 
@@ -142,7 +159,25 @@ func (b claimsBetween) Close(ctx context.Context, ids []string) error {
 	return only(ctx, b.between, closeClaims, func() error { return b.claims.Close(ctx, ids) })
 }
 
+type debtorsBetween struct{ *between }
+
+func (b debtorsBetween) Note(ctx context.Context, user string) error {
+	return only(ctx, b.between, note, func() error { return b.debtors.Note(ctx, user) })
+}
+
+func (b debtorsBetween) Debtors(ctx context.Context) ([]payments.Debtor, error) {
+	return through(ctx, b.between, listDebtors, func() ([]payments.Debtor, error) { return b.debtors.Debtors(ctx) })
+}
+
+func (b debtorsBetween) Strike(ctx context.Context, d payments.Debtor) error {
+	return only(ctx, b.between, strike, func() error { return b.debtors.Strike(ctx, d) })
+}
+
 type chainBetween struct{ *between }
+
+func (b chainBetween) Balance(ctx context.Context, token, owner x402.Address) (x402.Uint256, error) {
+	return through(ctx, b.between, balance, func() (x402.Uint256, error) { return b.chain.Balance(ctx, token, owner) })
+}
 
 func (b chainBetween) Head(ctx context.Context) (evm.Head, error) {
 	return through(ctx, b.between, head, func() (evm.Head, error) { return b.chain.Head(ctx) })
@@ -211,6 +246,42 @@ func (l ledgerBetween) Fail(ctx context.Context, id string, reason x402.Reason, 
 
 func (l ledgerBetween) Abandon(ctx context.Context, id string) error {
 	return only(ctx, l.between, abandon, func() error { return l.Ledger.Abandon(ctx, id) })
+}
+
+func (l ledgerBetween) Refund(ctx context.Context, id string) (payments.Payment, error) {
+	return through(ctx, l.between, readRefund, func() (payments.Payment, error) { return l.Ledger.Refund(ctx, id) })
+}
+
+func (l ledgerBetween) Sign(ctx context.Context, r payments.Payment) (payments.Payment, error) {
+	return through(ctx, l.between, signRefund, func() (payments.Payment, error) { return l.Ledger.Sign(ctx, r) })
+}
+
+func (l ledgerBetween) ConfirmRefund(ctx context.Context, id string, tx x402.Bytes32) (payments.Payment, error) {
+	return through(ctx, l.between, confirmRefund, func() (payments.Payment, error) { return l.Ledger.ConfirmRefund(ctx, id, tx) })
+}
+
+func (l ledgerBetween) FailRefund(ctx context.Context, id string, nonce x402.Bytes32, reason x402.Reason, final bool) (payments.Payment, error) {
+	return through(ctx, l.between, failRefund, func() (payments.Payment, error) { return l.Ledger.FailRefund(ctx, id, nonce, reason, final) })
+}
+
+func (l ledgerBetween) Postpone(ctx context.Context, id string, reason x402.Reason, until time.Time) (payments.Payment, error) {
+	return through(ctx, l.between, postpone, func() (payments.Payment, error) { return l.Ledger.Postpone(ctx, id, reason, until) })
+}
+
+func (l ledgerBetween) Due(ctx context.Context, n int) ([]string, error) {
+	return through(ctx, l.between, due, func() ([]string, error) { return l.Ledger.Due(ctx, n) })
+}
+
+func (l ledgerBetween) Clear(ctx context.Context) (cleared bool, next time.Time, err error) {
+	err = only(ctx, l.between, clearHost, func() (err error) {
+		cleared, next, err = l.Ledger.Clear(ctx)
+		return err
+	})
+	return cleared, next, err
+}
+
+func (l ledgerBetween) Cleared(ctx context.Context) (int64, error) {
+	return through(ctx, l.between, readCleared, func() (int64, error) { return l.Ledger.Cleared(ctx) })
 }
 
 // noStep is a hook that minds every call but some.

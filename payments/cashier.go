@@ -33,9 +33,10 @@ var (
 // errGone means that a claim has been released: its payment is as good as new.
 var errGone = errors.New("the claim is gone")
 
-// Chain tells what became of an authorization; [evm.Client] is one.
+// Chain tells what became of an authorization, and who can pay; [evm.Client] is one.
 type Chain interface {
 	Head(ctx context.Context) (evm.Head, error)
+	Balance(ctx context.Context, token, owner x402.Address) (x402.Uint256, error)
 	Authorization(ctx context.Context, t evm.Transfer, since uint64) (evm.Outcome, error)
 	Await(ctx context.Context, tx common.Hash, t evm.Transfer, since uint64) (evm.Outcome, error)
 }
@@ -48,9 +49,13 @@ type Config struct {
 	Facilitator Facilitator
 	Chain       Chain
 	Claims      Claims
+	Debtors     Debtors
 	// Ledger opens the ledger of a user's Host, and done gives it back. A payment
 	// has it for as long as it is under way, whatever becomes of the caller.
 	Ledger func(ctx context.Context, user string) (ledger Ledger, done func(), err error)
+	// Wallet opens the wallet of a user's Host, for refunds, or says [ErrNoWallet].
+	// Nil: this server holds none.
+	Wallet func(ctx context.Context, user string) (Signer, error)
 	Log    *slog.Logger
 
 	Now  func() time.Time // default time.Now
@@ -74,8 +79,10 @@ const (
 type Cashier struct {
 	Config
 	mu      sync.Mutex
-	flights map[ClaimKey]*flight
+	flights map[flightKey]*flight
 	closed  bool
+
+	rest rests
 }
 
 // New returns a Cashier.
@@ -92,7 +99,7 @@ func New(c Config) *Cashier {
 	if c.Lease == 0 {
 		c.Lease = time.Minute
 	}
-	return &Cashier{Config: c, flights: map[ClaimKey]*flight{}}
+	return &Cashier{Config: c, flights: map[flightKey]*flight{}}
 }
 
 // Order is a booking with its price, on one Host.

@@ -21,7 +21,7 @@ func chance(seed uint64) func(context.Context, point) error {
 		n := random.IntN(100)
 		mu.Unlock()
 		switch {
-		case n < 3 && at.step != find && at.step != openClaims && at.step != closeClaims:
+		case n < 3 && at.step != find && at.step != openClaims && at.step != closeClaims && at.step != listDebtors && at.step != note:
 			panic("at the disco")
 		case n < 10:
 			return errOutage

@@ -13,6 +13,13 @@ import (
 // errStopping is what comes after Close.
 var errStopping = errors.New("the server is stopping")
 
+// flightKey names what a flight is about: an authorization, or the refund of the
+// payment with this id.
+type flightKey struct {
+	ClaimKey
+	refund string
+}
+
 // flight is one authorization on its way through this process. Every call that
 // brings it for the same booking meanwhile waits for the same end.
 type flight struct {
@@ -82,7 +89,7 @@ func (c *Cashier) take(ctx context.Context, claim Claim, work work) (Payment, er
 	patience := time.NewTimer(c.Patience)
 	defer patience.Stop()
 	for {
-		f, started, err := c.fly(ctx, claim, work)
+		f, started, err := c.fly(ctx, flightKey{ClaimKey: claim.ClaimKey}, claim, work)
 		if err != nil {
 			return Payment{}, err
 		}
@@ -93,26 +100,26 @@ func (c *Cashier) take(ctx context.Context, claim Claim, work work) (Payment, er
 	}
 }
 
-// fly starts work on a claim, unless this process is at work on the same
-// authorization already, and returns the flight. The work outlives ctx and has
+// fly starts work on a claim, unless this process is at work on what key names
+// already, and returns the flight. The work outlives ctx and has
 // the ledger until it ends.
-func (c *Cashier) fly(ctx context.Context, claim Claim, work work) (f *flight, started bool, err error) {
+func (c *Cashier) fly(ctx context.Context, key flightKey, claim Claim, work work) (f *flight, started bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f := c.flights[claim.ClaimKey]; f != nil {
+	if f := c.flights[key]; f != nil {
 		return f, false, nil
 	}
 	if c.closed {
 		return nil, false, errStopping
 	}
 	f = &flight{fingerprint: claim.Fingerprint, claimed: make(chan struct{}), done: make(chan struct{})}
-	c.flights[claim.ClaimKey] = f
+	c.flights[key] = f
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*askTimeout+settleTimeout)
 	go func() { // Close waits for it
 		defer close(f.done)
 		defer func() {
 			c.mu.Lock()
-			delete(c.flights, claim.ClaimKey)
+			delete(c.flights, key)
 			c.mu.Unlock()
 		}()
 		defer cancel()

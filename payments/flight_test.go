@@ -165,7 +165,7 @@ func TestOthersDoNotDisturb(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
-	w.payTo["bob"] = w.wallet(t, "ada")
+	w.share(t, "ada", "bob")
 	p.event(t, "ada", "opera", 1)
 	g := testnet.guest(t, price)
 	order, other := w.order(t, "ada", "opera", g), w.order(t, "bob", "opera", g)
@@ -192,7 +192,7 @@ func TestOthersDoNotDisturb(t *testing.T) {
 func TestNextInLine(t *testing.T) {
 	w := newWorld(t)
 	p := w.start(t)
-	w.payTo["bob"] = w.wallet(t, "ada")
+	w.share(t, "ada", "bob")
 	p.event(t, "bob", "opera", 1)
 	g := testnet.guest(t, price)
 	order, next := w.order(t, "ada", "gone", g), w.order(t, "bob", "opera", g)

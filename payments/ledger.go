@@ -27,7 +27,7 @@ const (
 	Settling State = "settling" // seats are held; the money may or may not have moved
 	Settled  State = "settled"  // the transfer is on the chain; the RSVP is confirmed
 	Failed   State = "failed"   // no money moved; the seats are free again
-	Owed     State = "owed"     // money moved after the seats had gone; the Host owes it back
+	Owed     State = "owed"     // money moved after the seats had gone: there is a refund of it
 )
 
 // Payment is one row of a Host's ledger.
@@ -60,6 +60,7 @@ type Payment struct {
 // state from which they do not lead they change nothing and return the payment
 // as it is.
 type Ledger interface {
+	Refunds
 	// Hold takes the seats of b, and records its RSVP as pending and p as
 	// settling. Its errors are the Host's reasons not to sell (full, past,
 	// already booked by this payer), [ErrAbandoned], and [ErrHeld] if another
@@ -68,8 +69,9 @@ type Ledger interface {
 	// Payment returns one payment, or [ErrNoPayment].
 	Payment(ctx context.Context, id string) (Payment, error)
 	// Confirm records that the money of a payment moved in transaction tx. The
-	// RSVP of a settling payment is confirmed; a failed one gets its seats back
-	// if they can still be had, and is owed otherwise.
+	// RSVP of a settling payment is confirmed unless its event is cancelled; a
+	// failed one gets its seats back if they can still be had. Otherwise the money
+	// is owed, and there is a refund of it from then on.
 	Confirm(ctx context.Context, id string, tx x402.Bytes32) (Payment, error)
 	// Fail records that no money moved and frees the seats. If final, the
 	// payment is closed as well: it never will.

@@ -161,10 +161,16 @@ func newWallet(tb testing.TB) *wallet.Local {
 func (n *network) guest(tb testing.TB, usdc x402.Amount) guest {
 	tb.Helper()
 	g := guest{newWallet(tb)}
-	if _, err := n.chain.Fund(tb.Context(), common.Address(g.Address()), usdc); err != nil {
+	n.fund(tb, g.Address(), usdc)
+	return g
+}
+
+// fund gives an account this much USDC, and some gas.
+func (n *network) fund(tb testing.TB, of x402.Address, usdc x402.Amount) {
+	tb.Helper()
+	if _, err := n.chain.Fund(tb.Context(), common.Address(of), usdc); err != nil {
 		tb.Fatal(err)
 	}
-	return g
 }
 
 // send has a call of the token mined.

@@ -73,7 +73,7 @@ func TestCopiesForOthers(t *testing.T) {
 			for range processes {
 				p = append(p, w.start(t))
 			}
-			w.payTo["bob"] = w.wallet(t, "ada")
+			w.share(t, "ada", "bob")
 			p[0].event(t, "ada", "opera", 0)
 			p[0].event(t, "ada", "ball", 0)
 			p[0].event(t, "bob", "opera", 0)
@@ -130,7 +130,7 @@ func TestShownToAnotherHost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			p := w.start(t)
-			w.payTo["bob"] = w.wallet(t, "ada")
+			w.share(t, "ada", "bob")
 			p.event(t, "ada", "opera", 0)
 			p.event(t, "bob", "opera", 0)
 			g := testnet.guest(t, 100*x402.USD)

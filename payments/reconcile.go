@@ -19,18 +19,26 @@ const expiryGrace = 10 * time.Second
 // reconcilers is how many payments one pass of Reconcile works on at a time.
 const reconcilers = 16
 
-// handover is for how long a held payment is left to the process that holds it.
-// After that, any process may submit it.
+// handover is for how long a payment that is settling is left to the process
+// that made it so. After that, any process may submit it.
 const handover = 30 * time.Second
 
-func (c *Cashier) handedOver(p Payment) bool { return c.Now().Sub(p.CreatedAt) >= handover }
+func (c *Cashier) handedOver(p Payment) bool { return c.Now().Sub(p.UpdatedAt) >= handover }
 
-// Run reconciles at once, and then every interval until ctx ends.
+// Run reconciles at once, and then every interval until ctx ends. Payments do
+// not wait for refunds, of which there may be many.
 func (c *Cashier) Run(ctx context.Context, interval time.Duration) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { c.every(ctx, interval, c.reconcileRefunds) })
+	c.every(ctx, interval, c.reconcilePayments)
+}
+
+func (c *Cashier) every(ctx context.Context, interval time.Duration, pass func(context.Context) error) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
-		if err := c.Reconcile(ctx); err != nil && ctx.Err() == nil {
+		if err := pass(ctx); err != nil && ctx.Err() == nil {
 			c.Log.Error("reconcile payments", "err", err)
 		}
 		select {
@@ -41,11 +49,16 @@ func (c *Cashier) Run(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// Reconcile goes once through all claims that are still open: payments without
-// an outcome are finished by what the chain says, failed ones are watched until
-// their authorization has expired, and claims that never came to a held payment
-// are released. What can't be decided now is left for the next time.
+// Reconcile makes one pass over payments and one over refunds.
 func (c *Cashier) Reconcile(ctx context.Context) error {
+	return errors.Join(c.reconcilePayments(ctx), c.reconcileRefunds(ctx))
+}
+
+// reconcilePayments goes once through all claims that are still open: payments
+// without an outcome are finished by what the chain says, failed ones are watched
+// until their authorization has expired, and claims that never came to a held
+// payment are released. What can't be decided now is left for the next time.
+func (c *Cashier) reconcilePayments(ctx context.Context) error {
 	claims, err := c.Claims.Open(ctx)
 	if err != nil {
 		return fmt.Errorf("list open claims: %w", err)
@@ -85,7 +98,7 @@ func (c *Cashier) Reconcile(ctx context.Context) error {
 
 // reconcileClaim reports whether the claim's payment may still change.
 func (c *Cashier) reconcileClaim(ctx context.Context, claim Claim) (open bool, err error) {
-	f, started, err := c.fly(ctx, claim, func(ctx context.Context, l Ledger, f *flight) (Payment, error) {
+	f, started, err := c.fly(ctx, flightKey{ClaimKey: claim.ClaimKey}, claim, func(ctx context.Context, l Ledger, f *flight) (Payment, error) {
 		return c.resume(ctx, l, f, claim)
 	})
 	if errors.Is(err, errStopping) || !started { // or a call is at work on it
@@ -98,6 +111,11 @@ func (c *Cashier) reconcileClaim(ctx context.Context, claim Claim) (open bool, e
 	}
 	if errors.Is(f.err, errGone) || errors.Is(f.err, ErrUndecided) { // not held, or not yet
 		return true, nil
+	}
+	if f.payment.State == Owed { // its refund must be found without the claim
+		if err := c.Debtors.Note(ctx, claim.User); err != nil {
+			return true, err
+		}
 	}
 	return f.payment.Open, f.err
 }
@@ -135,7 +153,7 @@ func (c *Cashier) reap(ctx context.Context, ledger Ledger, claim Claim) error {
 // the authorization is unused and alive, a settling payment that nobody else is
 // at work on is submitted again: the chain lets it be used once, however often
 // it is sent.
-func (c *Cashier) pursue(ctx context.Context, ledger Ledger, payment Payment) Payment {
+func (c *Cashier) pursue(ctx context.Context, ledger books, payment Payment) Payment {
 	ask, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	outcome, err := c.Chain.Authorization(ask, transfer(payment), payment.Since)
@@ -157,7 +175,7 @@ func (c *Cashier) pursue(ctx context.Context, ledger Ledger, payment Payment) Pa
 
 // resubmit settles a payment once more if it would still settle; else there is
 // nothing to do but to wait for its window to close.
-func (c *Cashier) resubmit(ctx context.Context, ledger Ledger, payment Payment) Payment {
+func (c *Cashier) resubmit(ctx context.Context, ledger books, payment Payment) Payment {
 	p, r := c.rebuild(payment)
 	if err := c.verify(ctx, p, r); err != nil {
 		c.Log.Info("payment stays settling", "payment", payment.ID, "err", err)

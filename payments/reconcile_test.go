@@ -3,6 +3,7 @@ package payments_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -49,7 +50,7 @@ func TestReconcileWhileSelling(t *testing.T) {
 		w.clock.Advance(time.Minute)
 		p.reconcile(t)
 		all.Lock()
-		if want := (point{openClaims, false}); len(at) != 2 || at[0] != want {
+		if want := []point{{openClaims, false}, {openClaims, true}, {listDebtors, false}, {listDebtors, true}}; !slices.Equal(at, want) {
 			t.Errorf("%s: the reconciler meddles: %v", now, at)
 		}
 		all.Unlock()
@@ -118,7 +119,7 @@ func TestHandover(t *testing.T) {
 	p.set(slow.hook)
 	got := answers(func() (payments.Payment, error) { return p.call(t.Context(), order, payment) })
 	<-slow.reached
-	q.set(q.noStep(t, openClaims, openLedger, lookUp, authorization, find))
+	q.set(q.noStep(t, openClaims, listDebtors, openLedger, lookUp, authorization, find))
 	w.clock.Advance(29 * time.Second)
 	q.reconcile(t)
 	if got := class(q.call(t.Context(), again(t, order), payment)); got != "settling" {

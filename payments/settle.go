@@ -11,10 +11,16 @@ import (
 	"github.com/events-concierge/concierge/payments/x402"
 )
 
+// books are told what became of a payment: a [Ledger], or one refund's part of it.
+type books interface {
+	Confirm(ctx context.Context, id string, tx x402.Bytes32) (Payment, error)
+	Fail(ctx context.Context, id string, reason x402.Reason, final bool) (Payment, error)
+}
+
 // settle submits a held payment and waits for the chain. A payment of which
 // nothing is known in the end is returned as it is, settling. The only error is
 // [ErrNotSettled]: this time the payment was not submitted.
-func (c *Cashier) settle(ctx context.Context, ledger Ledger, payment Payment, p x402.Payment, r x402.Requirements) (Payment, error) {
+func (c *Cashier) settle(ctx context.Context, ledger books, payment Payment, p x402.Payment, r x402.Requirements) (Payment, error) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	answer, err := c.Facilitator.Settle(ctx, p, r)
@@ -62,7 +68,7 @@ func (c *Cashier) outcome(ctx context.Context, payment Payment, answer x402.Sett
 
 // book writes the chain's word into the ledger. With Unused the payment failed
 // for reason, provisionally: whoever holds the authorization can still use it.
-func (c *Cashier) book(ctx context.Context, ledger Ledger, payment Payment, o evm.Outcome, reason x402.Reason) Payment {
+func (c *Cashier) book(ctx context.Context, ledger books, payment Payment, o evm.Outcome, reason x402.Reason) Payment {
 	switch {
 	case o.State == evm.Unused:
 		return c.fail(ctx, ledger, payment, reason, false)
@@ -75,7 +81,7 @@ func (c *Cashier) book(ctx context.Context, ledger Ledger, payment Payment, o ev
 	return c.booked(payment, booked, err)
 }
 
-func (c *Cashier) fail(ctx context.Context, ledger Ledger, payment Payment, reason x402.Reason, final bool) Payment {
+func (c *Cashier) fail(ctx context.Context, ledger books, payment Payment, reason x402.Reason, final bool) Payment {
 	failed, err := ledger.Fail(context.WithoutCancel(ctx), payment.ID, reason, final)
 	return c.booked(payment, failed, err)
 }

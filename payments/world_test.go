@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/events-concierge/concierge/payments"
 	"github.com/events-concierge/concierge/payments/evm"
+	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/store"
 )
@@ -28,14 +28,14 @@ type world struct {
 	clock *clock
 
 	mu      sync.Mutex
-	payTo   map[string]x402.Address // by user
-	said    bytes.Buffer            // all logs, and errors that callers were told
+	wallets map[string]*wallet.Local // by user
+	said    bytes.Buffer             // all logs, and errors that callers were told
 	secrets []string
 }
 
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
-	w := &world{dir: tb.TempDir(), clock: newClock(testnet.head(tb).Time), payTo: map[string]x402.Address{}}
+	w := &world{dir: tb.TempDir(), clock: newClock(testnet.head(tb).Time), wallets: map[string]*wallet.Local{}}
 	for name, content := range map[string][]byte{"server": testnet.server, "ada": testnet.host, "bob": testnet.host, "carol": testnet.host} {
 		if err := os.WriteFile(filepath.Join(w.dir, name+".db"), content, 0o600); err != nil {
 			tb.Fatal(err)
@@ -68,10 +68,19 @@ func (w *world) wallet(tb testing.TB, user string) x402.Address {
 	tb.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.payTo[user].IsZero() {
-		w.payTo[user] = newWallet(tb).Address()
+	if w.wallets[user] == nil {
+		w.wallets[user] = newWallet(tb)
 	}
-	return w.payTo[user]
+	return w.wallets[user].Address()
+}
+
+// share gives two users one wallet.
+func (w *world) share(tb testing.TB, one, other string) {
+	tb.Helper()
+	w.wallet(tb, one)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wallets[other] = w.wallets[one]
 }
 
 // process is a running server.
@@ -95,13 +104,13 @@ func (w *world) start(tb testing.TB, changes ...func(*payments.Config)) *process
 	usdc, domain, _ := x402.USDC(x402.BaseSepolia)
 	log := slog.New(slog.NewMultiHandler(debug(tb), slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	p := &process{world: w, server: server, hosts: map[string]*store.Host{}, between: &between{
-		claims: server.Claims(), chain: testnet.client,
+		claims: server.Claims(), debtors: server, chain: testnet.client,
 		facilitator: payments.NewLocal(testnet.client, testnet.gas, []x402.Address{usdc}, w.clock.Now, log),
 	}}
 	config := payments.Config{
 		Network: x402.BaseSepolia, Asset: usdc, Domain: domain, Log: log, Now: w.clock.Now,
 		Facilitator: facilitatorBetween{p.between}, Chain: chainBetween{p.between}, Claims: claimsBetween{p.between},
-		Ledger: p.ledger,
+		Debtors: debtorsBetween{p.between}, Ledger: p.ledger, Wallet: p.wallet,
 	}
 	for _, change := range changes {
 		change(&config)
@@ -130,6 +139,17 @@ func (p *process) stop(tb testing.TB) {
 func (p *process) ledger(ctx context.Context, user string) (payments.Ledger, func(), error) {
 	l, err := through(ctx, p.between, openLedger, func() (payments.Ledger, error) { return p.host(ctx, user) })
 	return ledgerBetween{p.between, l}, func() {}, err
+}
+
+func (p *process) wallet(ctx context.Context, user string) (payments.Signer, error) {
+	return through(ctx, p.between, openWallet, func() (payments.Signer, error) {
+		p.world.mu.Lock()
+		defer p.world.mu.Unlock()
+		if w := p.world.wallets[user]; w != nil {
+			return w, nil
+		}
+		return nil, payments.ErrNoWallet
+	})
 }
 
 func (p *process) host(ctx context.Context, user string) (*store.Host, error) {
@@ -277,5 +297,9 @@ func (p *process) reconcile(tb testing.TB) {
 func (w *world) users() map[string]x402.Address {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return maps.Clone(w.payTo)
+	all := map[string]x402.Address{}
+	for user, wallet := range w.wallets {
+		all[user] = wallet.Address()
+	}
+	return all
 }

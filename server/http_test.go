@@ -68,9 +68,9 @@ func TestCredentials(t *testing.T) {
 		listed              int
 		created             bool
 	}{
-		{"guest", "", 200, 4, false},
-		{"owner", "Bearer " + a.Token, 200, 7, true},
-		{"owner, in lower case", "bearer " + a.Token, 200, 7, true},
+		{"guest", "", 200, 5, false},
+		{"owner", "Bearer " + a.Token, 200, 11, true},
+		{"owner, in lower case", "bearer " + a.Token, 200, 11, true},
 		{"the owner of another host", "Bearer " + b.Token, 401, 0, false},
 		{"one letter off", "Bearer " + a.Token[:len(a.Token)-1] + "~", 401, 0, false},
 		{"an empty token", "Bearer ", 401, 0, false},

@@ -29,6 +29,16 @@ var (
 	ErrInvalid      = errors.New("invalid value")
 )
 
+// Reasons not to cancel or change. Each is wrapped.
+var (
+	ErrTooLate     = errors.New("the time to cancel has passed")
+	ErrRSVPPending = errors.New("the RSVP's payment is being settled")
+	ErrNotBooked   = errors.New("the RSVP is not confirmed")
+	ErrCheckedIn   = errors.New("the guest has been checked in")
+	ErrSeatsTaken  = errors.New("more seats are taken than there would be")
+	ErrCutOff      = errors.New("guests have booked with a later time to cancel")
+)
+
 // Errors about a file as a whole.
 var (
 	// ErrNewerSchema: a newer version of this program has written the file.

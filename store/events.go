@@ -24,7 +24,16 @@ type Event struct {
 	SeatsTaken  int // by confirmed and pending RSVPs
 	Price       x402.Amount
 	Cancelled   bool
+	CancelUntil time.Time // when guests may no longer cancel; zero: StartsAt
 	CreatedAt   time.Time
+}
+
+// CutOff is when guests may no longer cancel: at the start at the latest.
+func (e Event) CutOff() time.Time {
+	if e.CancelUntil.IsZero() || e.CancelUntil.After(e.StartsAt) {
+		return e.StartsAt
+	}
+	return e.CancelUntil
 }
 
 // Status of an event.
@@ -65,14 +74,15 @@ func (h *Host) CreateEvent(ctx context.Context, e Event) (Event, error) {
 	if err := e.check(); err != nil {
 		return Event{}, fmt.Errorf("%s: %w", what, err)
 	}
-	e.StartsAt, e.EndsAt, e.SeatsTaken = truncate(e.StartsAt), truncate(e.EndsAt), 0
+	e.truncate()
+	e.SeatsTaken = 0
 	err := h.f.write.do(ctx, what, func(ctx context.Context, t *tx) error {
 		e.CreatedAt = truncate(t.now)
 		_, err := t.exec(ctx, `INSERT INTO events (id, title, description, starts_at, ends_at,
-				time_zone, location, capacity, price, cancelled, created_at, search)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+				time_zone, location, capacity, price, cancelled, cancel_until, created_at, search)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			e.ID, e.Title, e.Description, millis(e.StartsAt), millis(e.EndsAt),
-			e.TimeZone, e.Location, e.Capacity, e.Price, e.Cancelled, millis(e.CreatedAt), e.search())
+			e.TimeZone, e.Location, e.Capacity, e.Price, e.Cancelled, millis(e.CancelUntil), millis(e.CreatedAt), e.search())
 		if duplicate(err) {
 			return ErrEventExists
 		}
@@ -82,6 +92,11 @@ func (h *Host) CreateEvent(ctx context.Context, e Event) (Event, error) {
 		return Event{}, err
 	}
 	return e, nil
+}
+
+// truncate makes the times what they will be read back as.
+func (e *Event) truncate() {
+	e.StartsAt, e.EndsAt, e.CancelUntil = truncate(e.StartsAt), truncate(e.EndsAt), truncate(e.CancelUntil)
 }
 
 // check finds what the schema would refuse, and says it better.
@@ -118,7 +133,7 @@ func (h *Host) Event(ctx context.Context, id string) (Event, error) {
 }
 
 const eventColumns = `id, title, description, starts_at, ends_at, time_zone, location,
-	capacity, seats_taken, price, cancelled, created_at`
+	capacity, seats_taken, price, cancelled, cancel_until, created_at`
 
 func event(ctx context.Context, q rowQuerier, id string) (Event, error) {
 	e, err := scanEvent(q.row(ctx, `SELECT `+eventColumns+` FROM events WHERE id = ?`, id))
@@ -130,7 +145,7 @@ func event(ctx context.Context, q rowQuerier, id string) (Event, error) {
 
 func scanEvent(s scanner) (e Event, err error) {
 	err = s.Scan(&e.ID, &e.Title, &e.Description, asTime{&e.StartsAt}, asTime{&e.EndsAt}, &e.TimeZone, &e.Location,
-		&e.Capacity, &e.SeatsTaken, &e.Price, &e.Cancelled, asTime{&e.CreatedAt})
+		&e.Capacity, &e.SeatsTaken, &e.Price, &e.Cancelled, asTime{&e.CancelUntil}, asTime{&e.CreatedAt})
 	return e, err
 }
 

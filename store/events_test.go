@@ -232,7 +232,7 @@ func TestWallet(t *testing.T) {
 func TestRevenue(t *testing.T) {
 	h := MustOpen(t)
 	h.event(t, "a", priced(10))
-	h.event(t, "b", priced(10))
+	h.event(t, "b", priced(11))
 	for n, seats := range []int{1, 2, 3, 4} {
 		h.hold(t, "a", n, seats)
 	}
@@ -242,11 +242,16 @@ func TestRevenue(t *testing.T) {
 	must(t)(h.Fail(t.Context(), "pay-2", "reason", false))
 	h.cancel(t, "a")
 	must(t)(h.Confirm(t.Context(), "pay-2", hash(2)))
-	raw(t, h.path, `UPDATE payments SET state = 'refunded', open = 0, signature = NULL, tx = '0x' WHERE id = 'pay-4'`)
+	h.hold(t, "b", 5, 6)
+	for _, id := range []string{"pay-4", "pay-5"} {
+		must(t)(h.Confirm(t.Context(), id, hash(3)))
+	}
+	must(t)(h.CancelRSVP(t.Context(), "rsvp-4", 0))
+	must(t)(h.ConfirmRefund(t.Context(), "pay-4", hash(4)))
 	for event, want := range map[string]store.Revenue{
-		"a": {Settled: 1 * x402.USD, Pending: 4 * x402.USD, Owed: 3 * x402.USD},
-		"b": {Refunded: 5 * x402.USD},
-		"":  {Settled: 1 * x402.USD, Pending: 4 * x402.USD, Owed: 3 * x402.USD, Refunded: 5 * x402.USD},
+		"a": {Pending: 4 * x402.USD, Owed: 4 * x402.USD},
+		"b": {Settled: 6 * x402.USD, Refunded: 5 * x402.USD},
+		"":  {Settled: 6 * x402.USD, Pending: 4 * x402.USD, Owed: 4 * x402.USD, Refunded: 5 * x402.USD},
 	} {
 		if got, err := h.Revenue(t.Context(), event); got != want || err != nil {
 			t.Errorf("event %q: %+v, %v, want %+v", event, got, err, want)

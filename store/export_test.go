@@ -19,6 +19,12 @@ func OpenHostSchema(ctx context.Context, path string, schema fs.FS) (*Host, erro
 // HostSchema is the real one.
 func HostSchema() fs.FS { return kindOf("host", hostID).schema }
 
+// ServerSchema is the real one.
+func ServerSchema() fs.FS { return kindOf("server", serverID).schema }
+
+// Ids by which a file is known.
+const HostID, ServerID = hostID, serverID
+
 // Write runs f as one call of the writer, with a way to execute SQL.
 func (h *Host) Write(ctx context.Context, f func(exec func(query string, args ...any) error) error) error {
 	return h.f.write.do(ctx, "test", func(ctx context.Context, t *tx) error {

@@ -28,7 +28,7 @@ func (h *Host) Hold(ctx context.Context, p payments.Payment, b payments.Booking)
 		known, err := payment(ctx, t, p.ID)
 		switch {
 		case err == nil:
-			return repeated(known, b)
+			return repeated(ctx, t, known, b)
 		case !errors.Is(err, payments.ErrNoPayment):
 			return err
 		}
@@ -50,9 +50,12 @@ func (h *Host) Hold(ctx context.Context, p payments.Payment, b payments.Booking)
 }
 
 // repeated answers a Hold of a payment that there is.
-func repeated(known payments.Payment, b payments.Booking) error {
-	hasSeats := known.State == payments.Settling || known.State == payments.Settled
-	if known.RSVPID == b.RSVPID && hasSeats {
+func repeated(ctx context.Context, t *tx, known payments.Payment, b payments.Booking) error {
+	r, err := rsvp(ctx, t, known.RSVPID)
+	if err != nil {
+		return err
+	}
+	if r.ID == b.RSVPID && (r.Status == RSVPPending || r.Status == RSVPConfirmed) {
 		return nil
 	}
 	return fmt.Errorf("%w: it is %s", payments.ErrHeld, known.State)

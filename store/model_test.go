@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/events-concierge/concierge/payments"
@@ -17,6 +18,7 @@ type model struct {
 	rsvps     map[string]*modelRSVP
 	payments  map[string]*modelPayment
 	abandoned map[string]bool
+	cleared   int64
 }
 
 type modelRSVP struct {
@@ -31,6 +33,12 @@ type modelPayment struct {
 	state  payments.State
 	open   bool
 	amount x402.Amount
+	refund *modelRefund
+}
+
+type modelRefund struct {
+	state payments.State
+	nonce x402.Bytes32 // of the last attempt
 }
 
 func (r *modelRSVP) active() bool {
@@ -104,7 +112,7 @@ func (m *model) hold(p payments.Payment, b payments.Booking) error {
 		return err
 	}
 	m.add(b, p.Payer, store.RSVPPending)
-	m.payments[p.ID] = &modelPayment{b.RSVPID, payments.Settling, true, p.Amount}
+	m.payments[p.ID] = &modelPayment{b.RSVPID, payments.Settling, true, p.Amount, nil}
 	return nil
 }
 
@@ -115,11 +123,13 @@ func (m *model) confirm(id string) error {
 	}
 	r := m.rsvps[p.rsvp]
 	switch {
+	case p.state == payments.Settling && m.events[r.event].Cancelled:
+		p.state, p.open, r.status, p.refund = payments.Owed, false, store.RSVPCancelled, &modelRefund{state: payments.Owed}
 	case p.state == payments.Settling,
 		p.state == payments.Failed && !m.events[r.event].Cancelled && !m.booked(r.event, r.email, r.payer) && m.fits(r.event, r.seats):
 		p.state, p.open, r.status = payments.Settled, false, store.RSVPConfirmed
 	case p.state == payments.Failed:
-		p.state, p.open = payments.Owed, false
+		p.state, p.open, p.refund = payments.Owed, false, &modelRefund{state: payments.Owed}
 	}
 	return nil
 }
@@ -146,18 +156,112 @@ func (m *model) abandon(id string) error {
 	return nil
 }
 
+func (m *model) paymentOf(rsvp string) *modelPayment {
+	for _, p := range m.payments {
+		if p.rsvp == rsvp {
+			return p
+		}
+	}
+	return nil
+}
+
+func (m *model) cancelRSVP(id string, cleared int64) error {
+	r, p := m.rsvps[id], m.paymentOf(id)
+	switch {
+	case r == nil:
+		return store.ErrRSVPNotFound
+	case r.status == store.RSVPPending:
+		return store.ErrRSVPPending
+	case r.status == store.RSVPFailed && p.refund == nil:
+		return store.ErrNotBooked
+	case r.status != store.RSVPConfirmed:
+		return nil
+	case p != nil && cleared != m.cleared:
+		return payments.ErrCleared
+	}
+	r.status = store.RSVPCancelled
+	if p != nil {
+		p.refund = &modelRefund{state: payments.Owed}
+	}
+	return nil
+}
+
+func (m *model) cancelEvent(id string, cleared int64) error {
+	switch e := m.events[id]; {
+	case e == nil:
+		return store.ErrEventNotFound
+	case e.Cancelled:
+		return nil
+	case cleared != m.cleared:
+		return payments.ErrCleared
+	}
+	m.events[id].Cancelled = true
+	for rsvp, r := range m.rsvps {
+		if r.event == id && r.status == store.RSVPConfirmed {
+			if err := m.cancelRSVP(rsvp, cleared); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (m *model) refund(id string, change func(*modelRefund)) error {
+	p := m.payments[id]
+	if p == nil || p.refund == nil {
+		return payments.ErrNoPayment
+	}
+	if change(p.refund); p.refund.state == payments.Settled {
+		m.rsvps[p.rsvp].status = store.RSVPRefunded
+	}
+	return nil
+}
+
+// refunds are the payments that have one, confirmed the RSVPs that are.
+func (m *model) refunds() (ids []string) {
+	for id, p := range m.payments {
+		if p.refund != nil {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (m *model) confirmed() (ids []string) {
+	for id, r := range m.rsvps {
+		if r.status == store.RSVPConfirmed {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (m *model) clear() bool {
+	for _, p := range m.payments {
+		if p.refund != nil && p.refund.state != payments.Settled {
+			return false
+		}
+	}
+	m.cleared++
+	return true
+}
+
 func (m *model) revenue(event string) (sum store.Revenue) {
 	for _, p := range m.payments {
 		if event != "" && m.rsvps[p.rsvp].event != event {
 			continue
 		}
-		switch p.state {
-		case payments.Settled:
-			sum.Settled += p.amount
-		case payments.Settling:
-			sum.Pending += p.amount
-		case payments.Owed:
+		switch {
+		case p.refund != nil && p.refund.state == payments.Settled:
+			sum.Refunded += p.amount
+		case p.refund != nil:
 			sum.Owed += p.amount
+		case p.state == payments.Settled:
+			sum.Settled += p.amount
+		case p.state == payments.Settling:
+			sum.Pending += p.amount
 		}
 	}
 	return sum
@@ -167,13 +271,13 @@ func (m *model) revenue(event string) (sum store.Revenue) {
 // same.
 func TestModel(t *testing.T) {
 	for seed := range uint64(2) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { runModel(t, rand.New(rand.NewPCG(seed, 1)), 200) })
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { runModel(t, rand.New(rand.NewPCG(seed, 1)), 300) })
 	}
 }
 
 func runModel(t *testing.T, random *rand.Rand, steps int) {
 	h := MustOpen(t)
-	m := &model{map[string]*store.Event{}, map[string]*modelRSVP{}, map[string]*modelPayment{}, map[string]bool{}}
+	m := &model{map[string]*store.Event{}, map[string]*modelRSVP{}, map[string]*modelPayment{}, map[string]bool{}, 0}
 	for id, change := range map[string]func(*store.Event){
 		"small": priced(4), "large": priced(12), "open": priced(0), "free": seats(5),
 	} {
@@ -196,7 +300,11 @@ func runModel(t *testing.T, random *rand.Rand, steps int) {
 		}
 		var did string
 		var got, want error
-		switch k := random.IntN(100); {
+		k := random.IntN(100)
+		if refunds := m.refunds(); k >= 79 && len(refunds) > 0 { // of which there are few
+			p.ID = refunds[random.IntN(len(refunds))]
+		}
+		switch {
 		case k < 10:
 			did, b.RSVPID = "book free", fmt.Sprintf("free-%d", step)
 			_, got = h.BookFree(t.Context(), b)
@@ -205,24 +313,62 @@ func runModel(t *testing.T, random *rand.Rand, steps int) {
 			did = "can book"
 			_, got = h.CanBook(t.Context(), b.EventID, b.Seats, b.Email)
 			want = m.canBook(b, x402.Address{})
-		case k < 55:
+		case k < 45:
 			did, got, want = "hold", h.Hold(t.Context(), p, b), m.hold(p, b)
-		case k < 72:
+		case k < 60:
 			did = "confirm"
 			_, got = h.Confirm(t.Context(), p.ID, hash(step))
 			want = m.confirm(p.ID)
-		case k < 92:
+		case k < 70:
 			did = "fail"
 			final := random.IntN(3) == 0
 			_, got = h.Fail(t.Context(), p.ID, "why", final)
 			want = m.fail(p.ID, final)
-		case k < 95:
+		case k < 73:
 			did, got, want = "abandon", h.Abandon(t.Context(), p.ID), m.abandon(p.ID)
-		case k < 96 && step > steps/2:
+		case k < 78:
 			did = "cancel"
-			if id := events[random.IntN(2)]; m.events[id] != nil {
-				h.cancel(t, id)
-				m.events[id].Cancelled = true
+			if confirmed := m.confirmed(); len(confirmed) > 0 && random.IntN(2) == 0 {
+				b.RSVPID = confirmed[random.IntN(len(confirmed))]
+			}
+			cleared := m.cleared - int64(random.IntN(4)/3)
+			_, got = h.CancelRSVP(t.Context(), b.RSVPID, cleared)
+			want = m.cancelRSVP(b.RSVPID, cleared)
+		case k < 79 && step > steps/2:
+			did = "cancel event"
+			id := events[random.IntN(2)]
+			_, got = h.CancelEvent(t.Context(), id, m.cleared)
+			want = m.cancelEvent(id, m.cleared)
+		case k < 84:
+			did = "sign"
+			r := payments.Payment{ID: p.ID, PayTo: m.payer(p.ID), Amount: m.amount(p.ID), Payer: address(99), Nonce: hash(step), Signature: x402.Signature{1}}
+			_, got = h.Sign(t.Context(), r)
+			want = m.refund(p.ID, func(f *modelRefund) {
+				if f.state == payments.Owed {
+					f.state, f.nonce = payments.Settling, r.Nonce
+				}
+			})
+		case k < 89:
+			did = "fail refund"
+			final, nonce := random.IntN(2) == 0, hash(random.IntN(step+1))
+			if known := m.payments[p.ID]; known != nil && known.refund != nil && random.IntN(2) == 0 {
+				nonce = known.refund.nonce
+			}
+			_, got = h.FailRefund(t.Context(), p.ID, nonce, "why", final)
+			want = m.refund(p.ID, func(f *modelRefund) {
+				if f.state == payments.Settling && f.nonce == nonce && final {
+					f.state = payments.Owed
+				}
+			})
+		case k < 93:
+			did = "confirm refund"
+			_, got = h.ConfirmRefund(t.Context(), p.ID, hash(step))
+			want = m.refund(p.ID, func(f *modelRefund) { f.state = payments.Settled })
+		case k < 96:
+			did = "clear"
+			cleared, _, err := h.Clear(t.Context())
+			if got = err; cleared != m.clear() {
+				t.Fatalf("step %d: cleared: %t", step, cleared)
 			}
 		default:
 			did = "reopen"
@@ -237,6 +383,9 @@ func runModel(t *testing.T, random *rand.Rand, steps int) {
 		counts[did]++
 		if known := m.payments[p.ID]; known != nil {
 			counts[fmt.Sprintf("%s, then %s", did, known.state)]++
+			if known.refund != nil {
+				counts[fmt.Sprintf("%s, refund then %s", did, known.refund.state)]++
+			}
 		}
 		m.compare(t, h, p.ID)
 	}
@@ -244,6 +393,20 @@ func runModel(t *testing.T, random *rand.Rand, steps int) {
 		m.compare(t, h, id)
 	}
 	t.Log(counts)
+}
+
+func (m *model) payer(id string) (a x402.Address) {
+	if p := m.payments[id]; p != nil {
+		a = m.rsvps[p.rsvp].payer
+	}
+	return a
+}
+
+func (m *model) amount(id string) (a x402.Amount) {
+	if p := m.payments[id]; p != nil {
+		a = p.amount
+	}
+	return a
 }
 
 // compare looks for differences in one payment and in all sums.
@@ -257,6 +420,14 @@ func (m *model) compare(t *testing.T, h *host, id string) {
 	} else {
 		if err != nil || p.State != want.state || p.Open != want.open || p.Amount != want.amount || (p.Signature != nil) != want.open {
 			t.Fatalf("payment %s: %+v, %v, want %+v", id, p, err, want)
+		}
+		f, err := h.Refund(t.Context(), id)
+		switch {
+		case want.refund == nil && !errors.Is(err, payments.ErrNoPayment):
+			t.Fatalf("refund of %s: %+v, %v, want none", id, f, err)
+		case want.refund != nil && (err != nil || f.State != want.refund.state || f.Nonce != want.refund.nonce ||
+			f.Amount != want.amount || f.PayTo != p.Payer || (f.Signature != nil) != (f.State == payments.Settling)):
+			t.Fatalf("refund of %s: %+v, %v, want %+v", id, f, err, want.refund)
 		}
 		r, err := h.RSVP(t.Context(), want.rsvp)
 		if err != nil || r.Status != m.rsvps[want.rsvp].status || r.Seats != m.rsvps[want.rsvp].seats {

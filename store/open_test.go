@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -162,31 +163,30 @@ func TestMigrationIsAllOrNothing(t *testing.T) {
 	if err := h.Close(); err != nil {
 		t.Fatal(err)
 	}
-	first, err := fs.ReadFile(store.HostSchema(), "0001_first.sql")
-	if err != nil {
-		t.Fatal(err)
+	schema, last := fstest.MapFS{}, 0
+	for last = range steps(t, store.HostSchema()) {
+		schema[fmt.Sprintf("%04d_step.sql", last+1)] = &fstest.MapFile{Data: []byte(steps(t, store.HostSchema())[last])}
 	}
-	schema := fstest.MapFS{
-		"0001_first.sql": {Data: first},
-		"0002_note.sql":  {Data: []byte(`CREATE TABLE notes (x TEXT) STRICT; INSERT INTO notes VALUES ('kept');`)},
-		"0003_fail.sql":  {Data: []byte(`DROP TABLE notes; UPDATE events SET title = 'lost'; INSERT INTO nowhere VALUES (1);`)},
-	}
-	if _, err := store.OpenHostSchema(t.Context(), h.path, schema); err == nil || !strings.Contains(err.Error(), "migration 3") {
+	last += 3
+	note, fail := fmt.Sprintf("%04d_note.sql", last-1), fmt.Sprintf("%04d_fail.sql", last)
+	schema[note] = &fstest.MapFile{Data: []byte(`CREATE TABLE notes (x TEXT) STRICT; INSERT INTO notes VALUES ('kept');`)}
+	schema[fail] = &fstest.MapFile{Data: []byte(`DROP TABLE notes; UPDATE events SET title = 'lost'; INSERT INTO nowhere VALUES (1);`)}
+	if _, err := store.OpenHostSchema(t.Context(), h.path, schema); err == nil || !strings.Contains(err.Error(), fmt.Sprint("migration ", last)) {
 		t.Fatalf("a failing migration: %v", err)
 	}
 	db := rawDB(t, h.path)
 	defer db.Close()
 	var version int
-	var note, title string
+	var text, title string
 	if err := db.QueryRow(`SELECT user_version, (SELECT x FROM notes), (SELECT title FROM events) FROM pragma_user_version`).
-		Scan(&version, &note, &title); err != nil {
+		Scan(&version, &text, &title); err != nil {
 		t.Fatal(err)
 	}
-	if version != 2 || note != "kept" || title != "Tea" {
-		t.Errorf("version %d, note %q, title %q; want what migration 2 left", version, note, title)
+	if version != last-1 || text != "kept" || title != "Tea" {
+		t.Errorf("version %d, note %q, title %q; want what the migration before left", version, text, title)
 	}
 
-	schema["0003_fail.sql"].Data = []byte(`INSERT INTO notes VALUES ('mended') -- a comment without an end`)
+	schema[fail].Data = []byte(`INSERT INTO notes VALUES ('mended') -- a comment without an end`)
 	mended, err := store.OpenHostSchema(t.Context(), h.path, schema)
 	if err != nil {
 		t.Fatal(err)
@@ -195,7 +195,7 @@ func TestMigrationIsAllOrNothing(t *testing.T) {
 	if _, err := mended.Event(t.Context(), "tea"); err != nil {
 		t.Error(err)
 	}
-	delete(schema, "0002_note.sql")
+	delete(schema, note)
 	if _, err := store.OpenHostSchema(t.Context(), h.path, schema); err == nil {
 		t.Error("a gap in the migrations was accepted")
 	}

@@ -8,8 +8,9 @@ import (
 	"github.com/events-concierge/concierge/payments/x402"
 )
 
-// Confirm implements payments.Ledger. A failed payment whose money moved after
-// all is confirmed as long as the event is not cancelled, has the seats, and
+// Confirm implements payments.Ledger. The money of a settling payment is owed
+// when the event has been cancelled meanwhile. A failed payment whose money moved
+// after all is confirmed as long as the event is not cancelled, has the seats, and
 // the guest has not booked it otherwise; it is owed if not. That holds for one
 // that was closed as well: the caller has seen the transfer, and the books
 // must not deny it; unless its authorization has come back in another payment,
@@ -68,6 +69,23 @@ func (h *Host) change(ctx context.Context, what, id string, f func(context.Conte
 }
 
 func (t *txPayment) settle(ctx context.Context, tx x402.Bytes32) error {
+	r, err := rsvp(ctx, t.tx, t.RSVPID)
+	if err != nil {
+		return err
+	}
+	e, err := event(ctx, t.tx, r.EventID)
+	if err != nil {
+		return err
+	}
+	if e.Cancelled {
+		if err := t.updateRSVP(ctx, RSVPPending, RSVPCancelled); err != nil {
+			return err
+		}
+		if err := takeSeats(ctx, t.tx, r.EventID, -r.Seats); err != nil {
+			return err
+		}
+		return t.owe(ctx, tx)
+	}
 	if err := t.update(ctx, `state = 'settled', open = 0, signature = NULL, tx = ?1`, tx.String()); err != nil {
 		return err
 	}
@@ -80,7 +98,7 @@ func (t *txPayment) fail(ctx context.Context, reason x402.Reason, final bool) er
 	if err != nil {
 		return err
 	}
-	r, err := t.rsvp(ctx)
+	r, err := rsvp(ctx, t.tx, t.RSVPID)
 	if err != nil {
 		return err
 	}
@@ -92,7 +110,7 @@ func (t *txPayment) fail(ctx context.Context, reason x402.Reason, final bool) er
 
 // settleLate is for money that moved after the seats had been given back.
 func (t *txPayment) settleLate(ctx context.Context, tx x402.Bytes32) error {
-	r, err := t.rsvp(ctx)
+	r, err := rsvp(ctx, t.tx, t.RSVPID)
 	if err != nil {
 		return err
 	}
@@ -105,7 +123,7 @@ func (t *txPayment) settleLate(ctx context.Context, tx x402.Bytes32) error {
 		return err
 	}
 	if e.Cancelled || booked || !e.has(r.Seats) {
-		return t.update(ctx, `state = 'owed', open = 0, signature = NULL, tx = ?1`, tx.String())
+		return t.owe(ctx, tx)
 	}
 	if err := t.update(ctx, `state = 'settled', open = 0, signature = NULL, tx = ?1, reason = ''`, tx.String()); err != nil {
 		return err
@@ -116,9 +134,12 @@ func (t *txPayment) settleLate(ctx context.Context, tx x402.Bytes32) error {
 	return takeSeats(ctx, t.tx, r.EventID, r.Seats)
 }
 
-func (t *txPayment) rsvp(ctx context.Context) (RSVP, error) {
-	_, r, err := scanRSVP(t.tx.row(ctx, `SELECT `+rsvpColumns+` WHERE r.id = ?`, t.RSVPID))
-	return r, err
+// owe is for money that moved and buys nothing.
+func (t *txPayment) owe(ctx context.Context, tx x402.Bytes32) error {
+	if err := t.update(ctx, `state = 'owed', open = 0, signature = NULL, tx = ?1`, tx.String()); err != nil {
+		return err
+	}
+	return insertRefund(ctx, t.tx, t.ID)
 }
 
 // update changes the payment, provided that it is in the state it was read in.

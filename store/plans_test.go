@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/events-concierge/concierge/payments"
 	"github.com/events-concierge/concierge/store"
 )
 
@@ -26,13 +27,31 @@ func TestPlans(t *testing.T) {
 	must(t)(h.Revenue(t.Context(), "tea"))
 	must(t)(h.Revenue(t.Context(), ""))
 	must(t)(h.KeepWallet(t.Context(), []byte("x")))
+	must(t)(h.UpdateEvent(t.Context(), "tea", func(*store.Event) error { return nil }))
+	must(t)(h.CheckIn(t.Context(), "rsvp-1"))
+	must(t)(h.CancelRSVP(t.Context(), "rsvp-3", 0))
+	must(t)(h.CancelEvent(t.Context(), "opera", 0))
+	must(t)(h.Sign(t.Context(), signed(t, h, 3, 1)))
+	must(t)(h.FailRefund(t.Context(), "pay-3", hash(1), "", true))
+	must(t)(h.Postpone(t.Context(), "pay-3", "", start))
+	must(t)(h.Refund(t.Context(), "pay-3"))
+	must(t)(h.Due(t.Context(), 1))
+	must(t)(h.OpenRefunds(t.Context(), "opera", 1))
+	must(t)(h.ConfirmRefund(t.Context(), "pay-3", hash(4)))
+	must(t)(h.Cleared(t.Context()))
+	if _, _, err := h.Clear(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	h.ids(t, store.EventQuery{})
 	if _, _, err := h.RSVPs(t.Context(), "tea", 0, ""); err != nil {
 		t.Fatal(err)
 	}
 	plans(t, h.path, h.Statements(), map[string]string{
-		"sealed FROM wallet":                    "SCAN wallet", // one row
+		"sealed FROM wallet":                    "SCAN wallet",                     // one row
+		"cleared":                               "SCAN cleared",                    // one row
+		"FROM refunds f JOIN payments p ON":     "SCAN f USING INDEX refunds_open", // the open ones only
 		"FROM payments p WHERE p.id":            "",
+		"SELECT retry_at FROM refunds":          "SCAN refunds USING INDEX refunds_open",
 		"sum(p.amount)":                         "SCAN p USING COVERING INDEX payments_by_state",
 		"ORDER BY starts_at, id LIMIT":          "",
 		"WHERE event_id = ?1 AND payer = ?2":    "SCAN CONSTANT ROW",
@@ -55,7 +74,11 @@ func TestPlans(t *testing.T) {
 	must(t)(nil, c.Release(t.Context(), claim("u", 0).ClaimKey, claim("u", 0).PaymentID))
 	must(t)(nil, c.Close(t.Context(), []string{claim("u", 1).PaymentID}))
 	must(t)(c.Open(t.Context()))
+	must(t)(nil, s.Note(t.Context(), "u"))
+	must(t)(nil, s.Strike(t.Context(), payments.Debtor{}))
+	must(t)(s.Debtors(t.Context()))
 	plans(t, s.Path(), s.Statements(), map[string]string{
+		"FROM debtors ORDER BY seq":          "SCAN debtors",                        // all of them, in their order
 		"WHERE open = 1 ORDER BY claimed_at": "SCAN claims USING INDEX claims_open", // the open ones only
 		"FROM users WHERE id = ?)":           "SCAN CONSTANT ROW",
 		"json_each":                          "SCAN json_each VIRTUAL TABLE INDEX 1:",

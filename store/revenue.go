@@ -6,12 +6,13 @@ import (
 	"github.com/events-concierge/concierge/payments/x402"
 )
 
-// Revenue is what became of payments, by their states.
+// Revenue is what became of payments. All that was received is in Settled,
+// Refunded or Owed; Settled and Owed have not left the wallet.
 type Revenue struct {
-	Settled  x402.Amount // received
+	Settled  x402.Amount // received and kept
 	Refunded x402.Amount // received and sent back
 	Pending  x402.Amount // being settled: the chain will tell
-	Owed     x402.Amount // received and to be sent back
+	Owed     x402.Amount // received and to be sent back, or on its way
 }
 
 // Revenue sums up the payments of one event, or of all if eventID is "".
@@ -19,11 +20,11 @@ type Revenue struct {
 func (h *Host) Revenue(ctx context.Context, eventID string) (Revenue, error) {
 	const what = "sum up revenue"
 	const sums = `SELECT
-		coalesce(sum(p.amount) FILTER (WHERE p.state = 'settled'), 0),
-		coalesce(sum(p.amount) FILTER (WHERE p.state = 'refunded'), 0),
+		coalesce(sum(p.amount) FILTER (WHERE p.state IN ('settled', 'owed') AND f.state IS NULL), 0),
+		coalesce(sum(p.amount) FILTER (WHERE p.state IN ('settled', 'owed') AND f.state = 'settled'), 0),
 		coalesce(sum(p.amount) FILTER (WHERE p.state = 'settling'), 0),
-		coalesce(sum(p.amount) FILTER (WHERE p.state = 'owed'), 0)
-		FROM payments p`
+		coalesce(sum(p.amount) FILTER (WHERE p.state IN ('settled', 'owed') AND f.state IN ('owed', 'settling')), 0)
+		FROM payments p LEFT JOIN refunds f ON f.payment_id = p.id`
 	var r Revenue
 	var sum row
 	if eventID == "" {

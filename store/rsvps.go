@@ -2,7 +2,10 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/events-concierge/concierge/payments"
@@ -20,7 +23,9 @@ type RSVP struct {
 	Email     string
 	Amount    x402.Amount       // for all seats
 	Payment   *payments.Payment // nil: it was free
+	Refund    *payments.Payment // nil: there is none
 	CreatedAt time.Time
+	CheckedIn time.Time // zero: not yet
 }
 
 // RSVPStatus is what became of an RSVP.
@@ -30,18 +35,26 @@ type RSVPStatus string
 const (
 	RSVPPending   RSVPStatus = "pending" // the payment is settling
 	RSVPConfirmed RSVPStatus = "confirmed"
-	RSVPFailed    RSVPStatus = "failed" // the payment failed, or its money is owed back
-	RSVPCancelled RSVPStatus = "cancelled"
-	RSVPRefunded  RSVPStatus = "refunded"
+	RSVPFailed    RSVPStatus = "failed"    // the payment failed, or its money came too late and is owed back
+	RSVPCancelled RSVPStatus = "cancelled" // by the guest or with the event; if it was paid, the money is owed back
+	RSVPRefunded  RSVPStatus = "refunded"  // the money is back
 )
 
 // RSVP returns one RSVP with its payment. Errors: [ErrRSVPNotFound].
 func (h *Host) RSVP(ctx context.Context, id string) (RSVP, error) {
-	_, r, err := scanRSVP(h.f.read.row(ctx, `SELECT `+rsvpColumns+` WHERE r.id = ?`, id))
+	r, err := rsvp(ctx, h.f.read, id)
 	if err != nil {
-		return RSVP{}, h.f.read.fail("read an RSVP", err, ErrRSVPNotFound)
+		return RSVP{}, h.f.read.fail("read an RSVP", err, nil)
 	}
 	return r, nil
+}
+
+func rsvp(ctx context.Context, q rowQuerier, id string) (RSVP, error) {
+	_, r, err := scanRSVP(q.row(ctx, `SELECT `+rsvpColumns+` WHERE r.id = ?`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return RSVP{}, ErrRSVPNotFound
+	}
+	return r, err
 }
 
 // RSVPs returns a page of an event's RSVPs in the order of their making, and
@@ -75,16 +88,20 @@ func (h *Host) RSVPs(ctx context.Context, eventID string, limit int, after strin
 	return rsvps, next, nil
 }
 
-const rsvpColumns = `r.seq, r.id, r.event_id, r.seats, r.status, r.payer, r.name, r.email, r.amount, r.created_at, ` +
-	paymentColumns + ` FROM rsvps r LEFT JOIN payments p ON p.rsvp_id = r.id`
+const rsvpColumns = `r.seq, r.id, r.event_id, r.seats, r.status, r.payer, r.name, r.email, r.amount, r.created_at, r.checked_in_at, ` +
+	paymentColumns + `, ` + refundColumns + ` FROM rsvps r
+	LEFT JOIN payments p ON p.rsvp_id = r.id LEFT JOIN refunds f ON f.payment_id = p.id`
 
 func scanRSVP(s scanner) (seq int64, r RSVP, err error) {
-	var p payments.Payment
-	err = s.Scan(append([]any{
-		&seq, &r.ID, &r.EventID, &r.Seats, &r.Status, asText{&r.Payer}, &r.Name, &r.Email, &r.Amount, asTime{&r.CreatedAt},
-	}, intoPayment(&p)...)...)
+	var p, f payments.Payment
+	err = s.Scan(slices.Concat([]any{
+		&seq, &r.ID, &r.EventID, &r.Seats, &r.Status, asText{&r.Payer}, &r.Name, &r.Email, &r.Amount, asTime{&r.CreatedAt}, asTime{&r.CheckedIn},
+	}, intoPayment(&p), intoPayment(&f))...)
 	if p.ID != "" {
 		r.Payment = &p
+	}
+	if f.ID != "" {
+		r.Refund = &f
 	}
 	return seq, r, err
 }

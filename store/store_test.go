@@ -91,10 +91,21 @@ func seats(capacity int) func(*store.Event) {
 	return func(e *store.Event) { e.Capacity = capacity }
 }
 
-// cancel cancels an event behind the store's back.
+// cancel cancels an event.
 func (h *host) cancel(tb testing.TB, id string) {
 	tb.Helper()
-	raw(tb, h.path, `UPDATE events SET cancelled = 1 WHERE id = ?`, id)
+	if _, err := h.CancelEvent(tb.Context(), id, h.cleared(tb)); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (h *host) cleared(tb testing.TB) int64 {
+	tb.Helper()
+	n, err := h.Cleared(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return n
 }
 
 // taken returns the seats taken at an event.

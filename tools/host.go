@@ -99,6 +99,7 @@ type CreateEventInput struct {
 	Location    string `json:"location,omitempty" jsonschema:"at most 500 characters"`
 	Capacity    int    `json:"capacity,omitempty" jsonschema:"seats, 0 to 1000000; 0 or absent is unlimited"`
 	Price       USD    `json:"price,omitempty" jsonschema:"USD for one seat as a decimal string such as 2.50, at most 1000000 and 6 decimals; absent is free"`
+	CancelUntil string `json:"cancel_until,omitempty" jsonschema:"RFC 3339, until when guests may cancel and are paid back, not after starts_at; one that has passed: never; absent: until the start"`
 }
 
 // CreateEvent adds an event. Owner only.
@@ -118,39 +119,9 @@ func (h *Host) CreateEvent(ctx context.Context, in CreateEventInput) (Event, err
 }
 
 func (in CreateEventInput) event(now time.Time) (e store.Event, err error) {
-	if e.Title, err = line("title", in.Title, 1, maxTitle); err != nil {
-		return e, err
-	}
-	e.Description = in.Description
-	if err = length("description", e.Description, 0, maxDescription); err != nil {
-		return e, err
-	}
-	if e.StartsAt, err = moment("starts_at", in.StartsAt); err != nil {
-		return e, err
-	}
-	if e.StartsAt.IsZero() {
-		return e, invalid("starts_at is missing. Send RFC 3339 with a zone, such as 2027-03-14T19:30:00+01:00.")
-	}
-	if err = future("starts_at", e.StartsAt, now); err != nil {
-		return e, err
-	}
-	if e.EndsAt, err = moment("ends_at", in.EndsAt); err != nil {
-		return e, err
-	}
-	if !e.EndsAt.IsZero() && !e.EndsAt.After(e.StartsAt) {
-		return e, invalid("ends_at is not after starts_at. Send a later time, or none.")
-	}
-	if e.TimeZone, err = zone(in.TimeZone); err != nil {
-		return e, err
-	}
-	if e.Location, err = line("location", in.Location, 0, maxLocation); err != nil {
-		return e, err
-	}
-	e.Capacity = in.Capacity
-	if err = between("capacity", e.Capacity, 0, maxCapacity); err != nil {
-		return e, err
-	}
-	e.Price, err = price(in.Price)
+	err = UpdateEventInput{Title: &in.Title, Description: &in.Description, StartsAt: &in.StartsAt, EndsAt: &in.EndsAt,
+		TimeZone: &in.TimeZone, Location: &in.Location, Capacity: &in.Capacity, Price: &in.Price,
+		CancelUntil: &in.CancelUntil}.apply(&e, now)
 	return e, err
 }
 
@@ -179,6 +150,14 @@ func (h *Host) GetRevenue(ctx context.Context, in GetRevenueInput) (Revenue, err
 	if err != nil {
 		return Revenue{}, explain(err)
 	}
-	return Revenue{EventID: in.EventID, Currency: "USDC", Settled: sumOf(r.Settled), Refunded: sumOf(r.Refunded),
-		Pending: sumOf(r.Pending), Owed: sumOf(r.Owed)}, nil
+	open, err := h.Store.OpenRefunds(ctx, in.EventID, maxRefunds)
+	if err != nil {
+		return Revenue{}, explain(err)
+	}
+	out := Revenue{EventID: in.EventID, Currency: "USDC", Settled: sumOf(r.Settled), Refunded: sumOf(r.Refunded),
+		Pending: sumOf(r.Pending), Owed: sumOf(r.Owed), Refunds: make([]OpenRefund, 0, len(open))}
+	for _, f := range open {
+		out.Refunds = append(out.Refunds, OpenRefund{RSVPID: f.RSVPID, Refund: refundOf(f)})
+	}
+	return out, nil
 }

@@ -28,6 +28,7 @@ const (
 	maxSeats       = 20
 	maxLimit       = 100
 	defaultLimit   = 20
+	maxRefunds     = 100
 	farthestStart  = 10 // years
 )
 

@@ -156,7 +156,7 @@ func TestUnreadablePayment(t *testing.T) {
 
 func TestOwnerOnly(t *testing.T) {
 	h := mustHost(t)
-	for _, name := range []string{"create_event", "list_rsvps", "get_revenue"} {
+	for _, name := range []string{"create_event", "update_event", "cancel_event", "list_rsvps", "check_in", "get_revenue"} {
 		c := &tools.Call{Host: h}
 		if result := call(t, c, name, map[string]any{}, nil); !result.IsError || c.Code != tools.CodeNotAllowed {
 			t.Errorf("%s as a guest: %s", name, result.RawStructuredContent)

@@ -203,7 +203,7 @@ func TestEventAsSeen(t *testing.T) {
 	three := 3
 	want := tools.Event{ID: e.ID, Title: "Midnight", Description: "Bring\na friend.", StartsAt: "2026-12-25T00:30:00+01:00",
 		EndsAt: "2026-12-25T03:00:00+01:00", TimeZone: "Europe/Berlin", Location: "Cellar", Capacity: 3, SeatsLeft: &three,
-		Price: "2.50", Currency: "USDC", Status: "open", CreatedAt: "2026-11-01T12:00:00Z"}
+		Price: "2.50", Currency: "USDC", Status: "open", CancelUntil: "2026-12-25T00:30:00+01:00", CreatedAt: "2026-11-01T12:00:00Z"}
 	if diff := cmp.Diff(want, e); diff != "" {
 		t.Error(diff)
 	}

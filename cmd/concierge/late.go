@@ -84,13 +84,21 @@ func (l *late) close() error {
 	return a.side.close()
 }
 
-// Head implements [payments.Chain], as the next two do.
+// Head implements [payments.Chain], as the next three do.
 func (l *late) Head(ctx context.Context) (evm.Head, error) {
 	s, err := l.side(ctx)
 	if err != nil {
 		return evm.Head{}, err
 	}
 	return s.client.Head(ctx)
+}
+
+func (l *late) Balance(ctx context.Context, token, owner x402.Address) (x402.Uint256, error) {
+	s, err := l.side(ctx)
+	if err != nil {
+		return x402.Uint256{}, err
+	}
+	return s.client.Balance(ctx, token, owner)
 }
 
 func (l *late) Authorization(ctx context.Context, t evm.Transfer, since uint64) (evm.Outcome, error) {

@@ -21,5 +21,16 @@ const (
 	Released  Point = "released"  // the claim of a payment that failed is released
 )
 
+// The steps of a refund, in their order. In between it passes Submitted, Found
+// and Booked, as any payment does.
+const (
+	RefundNoted  Point = "refund_noted"  // the Host is noted as a debtor, and owes nothing yet
+	RefundOwed   Point = "refund_owed"   // the refund is in the Host's file
+	RefundSigned Point = "refund_signed" // its authorization is, too, and nobody has seen it
+	RefundFound  Point = "refund_found"  // the chain has said that the money went back
+	RefundBooked Point = "refund_booked" // that is in the Host's file
+)
+
 // Points are all of them.
-var Points = []Point{Claimed, Verified, Held, Submitted, Found, Booked, Released}
+var Points = []Point{Claimed, Verified, Held, Submitted, Found, Booked, Released,
+	RefundNoted, RefundOwed, RefundSigned, RefundFound, RefundBooked}

@@ -88,7 +88,7 @@ func TestProxyOfTwoHosts(t *testing.T) {
 	payer := club.account(t, 10*x402.USD)
 	s := throughProxy(t, dial(t, club.url, config(payer)), dial(t, school.url, config(payer)))
 	tools := listTools(t, s)
-	if got, want := names(tools), []string{"get_event", "get_event_2", "get_rsvp", "get_rsvp_2",
+	if got, want := names(tools), []string{"cancel_rsvp", "cancel_rsvp_2", "get_event", "get_event_2", "get_rsvp", "get_rsvp_2",
 		"list_events", "list_events_2", "rsvp_to_event", "rsvp_to_event_2"}; !slices.Equal(got, want) {
 		t.Fatalf("tools: %v", got)
 	}

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/events-concierge/concierge/payments"
+	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
 )
@@ -36,8 +37,8 @@ type Config struct {
 	// belongs to the first network that it is opened with: play money and real
 	// money must not meet in one ledger. Empty: no payments will be taken.
 	Network string
-	// Payments has the network's side of the Cashier. Claims, Ledger, Log, Now and
-	// Rand are set by Open.
+	// Payments has the network's side of the Cashier. Claims, Debtors, Ledger,
+	// Wallet, Log, Now and Rand are set by Open.
 	Payments payments.Config
 	Log      *slog.Logger
 	Now      func() time.Time // default time.Now
@@ -88,7 +89,8 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	}
 	h := &Hosts{Config: c, Server: server, secret: secret, open: map[string]*entry{}}
 	p := c.Payments
-	p.Claims, p.Ledger, p.Log, p.Now, p.Rand = server.Claims(), h.ledger, c.Log, c.Now, c.Rand
+	p.Claims, p.Debtors, p.Ledger, p.Wallet = server.Claims(), server, h.ledger, h.wallet
+	p.Log, p.Now, p.Rand = c.Log, c.Now, c.Rand
 	h.Cashier = payments.New(p)
 	return h, nil
 }
@@ -148,6 +150,29 @@ func (h *Hosts) ledger(ctx context.Context, user string) (payments.Ledger, func(
 		return nil, nil, err
 	}
 	return host.Store, func() {}, nil
+}
+
+// wallet opens the wallet that a user's guests pay to, if it is kept here.
+func (h *Hosts) wallet(ctx context.Context, user string) (payments.Signer, error) {
+	host, err := h.Host(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := host.Store.SealedWallet(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case sealed == nil:
+		return nil, payments.ErrNoWallet
+	}
+	w, err := wallet.Unseal(sealed, h.passphrase(user))
+	switch {
+	case err != nil:
+		return nil, err
+	case w.Address() != host.PayTo:
+		return nil, payments.ErrNoWallet
+	}
+	return w, nil
 }
 
 // Close waits for payments under way, at most until ctx ends, and closes all

@@ -83,8 +83,7 @@ func (h *Hosts) newWallet(ctx context.Context, user string) (x402.Address, error
 		return x402.Address{}, err
 	}
 	defer file.Close()
-	// 256 secret bits need no slow scrypt.
-	passphrase := hex.EncodeToString(h.derive("wallet", user))
+	passphrase := h.passphrase(user)
 	w, err := wallet.New(h.Rand)
 	if err != nil {
 		return x402.Address{}, err
@@ -101,6 +100,9 @@ func (h *Hosts) newWallet(ctx context.Context, user string) (x402.Address, error
 	}
 	return w.Address(), nil
 }
+
+// passphrase seals a user's wallet; its 256 secret bits need no slow scrypt.
+func (h *Hosts) passphrase(user string) string { return hex.EncodeToString(h.derive("wallet", user)) }
 
 func (h *Hosts) newToken() (token string, hash [32]byte, err error) {
 	var raw [32]byte
