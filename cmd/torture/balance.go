@@ -10,7 +10,8 @@ import (
 // against what guests were told, and says what does not agree. It names ids,
 // addresses and hashes only.
 func (b *books) differences() []string {
-	c := &comparison{books: b, received: map[authorization]transfer{}, booked: map[authorization]booked{}, all: map[authorization][]booked{}}
+	c := &comparison{books: b, received: map[authorization]transfer{}, returned: map[authorization]transfer{},
+		booked: map[authorization]booked{}, all: map[authorization][]booked{}}
 	c.chain()
 	for i := range b.Hosts {
 		c.host(&b.Hosts[i])
@@ -28,15 +29,18 @@ type comparison struct {
 	*books
 	found    []string
 	received map[authorization]transfer // to Hosts, by authorization
+	returned map[authorization]transfer // from Hosts
 	booked   map[authorization]booked   // payments whose money came, as the books say
 	all      map[authorization][]booked // all payments of an authorization
 }
 
-// booked is a payment with its RSVP, if there is one, and its Host.
+// booked is a payment with its RSVP and refund, if there are any, and its Host.
 type booked struct {
 	paymentRow
-	rsvp rsvpRow
-	user string
+	rsvp   rsvpRow
+	refund refundRow
+	event  eventRow
+	user   string
 }
 
 func (c *comparison) differ(format string, args ...any) {
@@ -71,14 +75,23 @@ func (c *comparison) chain() {
 		if hosts[t.To] {
 			c.received[authorization{t.From, t.Nonce}] = t
 		}
+		if hosts[t.From] {
+			c.returned[authorization{t.From, t.Nonce}] = t
+		}
 	}
 }
 
 // host checks one Host's books against themselves.
 func (c *comparison) host(h *hostBooks) {
-	rsvps, paid := map[string]rsvpRow{}, map[string]bool{}
+	rsvps, events, refunds, paid := map[string]rsvpRow{}, map[string]eventRow{}, map[string]refundRow{}, map[string]bool{}
 	for _, r := range h.RSVPs {
 		rsvps[r.ID] = r
+	}
+	for _, e := range h.Events {
+		events[e.ID] = e
+	}
+	for _, f := range h.Refunds {
+		refunds[f.Payment] = f
 	}
 	var sums revenue
 	for _, p := range h.Payments {
@@ -96,18 +109,24 @@ func (c *comparison) host(h *hostBooks) {
 		if p.Open {
 			c.differ("host %s: payment %s is %s and still open", h.User, p.ID, p.State)
 		}
-		if !rightStatus(p.State, r.Status) {
-			c.differ("host %s: payment %s is %s, its RSVP %s is %s", h.User, p.ID, p.State, r.ID, r.Status)
+		f, refunded := refunds[p.ID]
+		delete(refunds, p.ID)
+		if !rightStatus(p.State, f.State, r.Status) {
+			c.differ("host %s: payment %s is %s, its refund %q, its RSVP %s is %s", h.User, p.ID, p.State, f.State, r.ID, r.Status)
 		}
-		switch p.State {
-		case "settled":
+		switch {
+		case !p.received():
+		case !refunded:
 			sums.Settled += p.Amount
-		case "refunded":
+		case f.State == "settled":
 			sums.Refunded += p.Amount
-		case "owed":
+		default:
 			sums.Owed += p.Amount
 		}
-		one := booked{p, r, h.User}
+		one := booked{p, r, f, events[r.Event], h.User}
+		if refunded {
+			c.refund(h, one)
+		}
 		a := p.authorization()
 		c.all[a] = append(c.all[a], one)
 		if !p.received() {
@@ -118,24 +137,53 @@ func (c *comparison) host(h *hostBooks) {
 		}
 		c.booked[a] = one
 	}
+	for id := range refunds {
+		c.differ("host %s: there is a refund of payment %s, which is not there", h.User, id)
+	}
+	if has := c.Balances[h.Wallet]; has != sums.Settled+sums.Owed {
+		c.differ("host %s: its wallet has %d, its books make %d", h.User, has, sums.Settled+sums.Owed)
+	}
 	if sums != h.Revenue {
 		c.differ("host %s: its payments make %+v, its owner is told %+v", h.User, sums, h.Revenue)
 	}
 	c.seats(h, paid)
 }
 
-// rightStatus tells whether an RSVP may have this status with a payment in this
-// state.
-func rightStatus(state, status string) bool {
-	switch state {
-	case "settled":
+// rightStatus tells whether an RSVP may have this status with a payment and a
+// refund ("" is none) in these states.
+func rightStatus(payment, refund, status string) bool {
+	switch {
+	case payment == "settled" && refund == "":
 		return status == "confirmed"
-	case "failed", "owed":
+	case payment == "failed" && refund == "":
 		return status == "failed"
-	case "refunded":
-		return status == "refunded"
+	case payment == "settled" && refund == "owed":
+		return status == "cancelled"
+	case payment == "owed" && refund == "owed":
+		return status == "cancelled" || status == "failed"
 	}
-	return false
+	return (payment == "settled" || payment == "owed") && refund == "settled" && status == "refunded"
+}
+
+// refund checks one refund: it has been paid, once, to who had paid; unless its
+// Host's owner has to do that.
+func (c *comparison) refund(h *hostBooks, p booked) {
+	f := p.refund
+	if f.State != "settled" {
+		if !h.Apart || f.State != "owed" || f.Reason != "wallet_not_held" {
+			c.differ("host %s: the refund of payment %s is still %s: %s", h.User, p.ID, f.State, f.Reason)
+		}
+		if !h.Debtor {
+			c.differ("host %s: the refund of payment %s is open, and the server does not look for it there", h.User, p.ID)
+		}
+		return
+	}
+	a := authorization{f.Payer, f.Nonce}
+	t, ok := c.returned[a]
+	if !ok || f.Payer != h.Wallet || t.To != p.Payer || t.Amount != p.Amount || t.Tx != f.Tx {
+		c.differ("host %s: the refund of payment %s is settled by %s in %s; the chain has %d to %s in %s", h.User, p.ID, a, f.Tx, t.Amount, t.To, t.Tx)
+	}
+	delete(c.returned, a) // it refunds no other
 }
 
 // seats checks that no seat was sold twice.
@@ -189,7 +237,10 @@ func (c *comparison) transfers() {
 			c.differ("%s was charged %d in %s (%s), and no payment says so", t.From, t.Amount, t.Tx, a)
 		}
 	}
-	// Nobody is charged twice for one thing: what came too much is owed.
+	for a, t := range c.returned {
+		c.differ("%d went from %s to %s in %s (%s), and no refund says so", t.Amount, t.From, t.To, t.Tx, a)
+	}
+	// Nobody is charged twice for one thing: what came too much goes back.
 	type place struct {
 		user, event string
 		payer       x402.Address
@@ -197,7 +248,7 @@ func (c *comparison) transfers() {
 	settled := map[place]string{}
 	for _, p := range c.booked {
 		at := place{p.user, p.rsvp.Event, p.Payer}
-		if p.State != "settled" {
+		if p.refund.State != "" {
 			continue
 		}
 		if other, twice := settled[at]; twice {
@@ -256,24 +307,22 @@ func (c *comparison) guest(s *sent) {
 		switch t.verdict {
 		case confirmed:
 			switch {
-			case !booked || p.State != "settled" && p.State != "refunded":
+			case !booked || p.State != "settled":
 				wrong(t, "it is not settled")
 			case t.rsvp != p.RSVP:
 				wrong(t, "it has the RSVP %s", p.RSVP)
 			case t.tx != p.Tx:
 				wrong(t, "not in transaction %s, but in %s", t.tx, p.Tx)
+			case t.atEnd && p.rsvp.Status != "confirmed":
+				wrong(t, "it is %s", p.rsvp.Status)
 			}
 		case pending:
 			if t.atEnd {
 				wrong(t, "nothing is open any more")
 			}
-		case owed:
-			if !booked || p.State == "settled" {
-				wrong(t, "the books say otherwise")
-			}
-		case given:
-			if !booked || p.State == "settled" {
-				wrong(t, "the books say otherwise")
+		case owed, given:
+			if !booked || p.refund.State == "" {
+				wrong(t, "nothing goes back")
 			}
 		case denial:
 			switch {
@@ -289,6 +338,9 @@ func (c *comparison) guest(s *sent) {
 		default:
 			wrong(t, "no server should say that: %s", t.note)
 		}
+	}
+	if booked && p.State == "settled" && p.refund.State != "" && !s.gave && !p.event.Cancelled {
+		c.differ("guest %d (%s) has lost the RSVP %s, and nobody cancelled it", s.guest, s.kind, p.RSVP)
 	}
 	if len(s.told) == 0 || !s.told[len(s.told)-1].atEnd {
 		c.differ("guest %d (%s) was told nothing of %s in the end", s.guest, s.kind, a)

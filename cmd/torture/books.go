@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver
@@ -34,12 +36,24 @@ type hostBooks struct {
 	Events   []eventRow
 	RSVPs    []rsvpRow
 	Payments []paymentRow
+	Refunds  []refundRow
 	Revenue  revenue // as its owner is told
+	Apart    bool    // the server does not hold its wallet
+	Debtor   bool    // it is on the server's list of those who owe something
 }
 
 type eventRow struct {
 	ID              string
 	Capacity, Taken int
+	Cancelled       bool
+}
+
+// refundRow is money on its way back; its amount and payee are those of the
+// payment.
+type refundRow struct {
+	Payment, State, Reason string
+	Payer                  x402.Address
+	Nonce, Tx              x402.Bytes32
 }
 
 type rsvpRow struct {
@@ -61,9 +75,7 @@ type paymentRow struct {
 func (p paymentRow) authorization() authorization { return authorization{p.Payer, p.Nonce} }
 
 // received tells whether the books say that the money came.
-func (p paymentRow) received() bool {
-	return p.State == "settled" || p.State == "owed" || p.State == "refunded"
-}
+func (p paymentRow) received() bool { return p.State == "settled" || p.State == "owed" }
 
 type claimRow struct {
 	Payment string
@@ -90,12 +102,16 @@ func (w *world) books(ctx context.Context) (*books, error) {
 	if b.Claims, err = readClaims(ctx, w.dir); err != nil {
 		return nil, err
 	}
+	debtors, err := rows(ctx, serverFile(w.dir), `SELECT user_id FROM debtors`, scanText)
+	if err != nil {
+		return nil, err
+	}
 	for _, o := range w.programme.owners {
 		h, err := readHost(ctx, w.dir, o)
 		if err != nil {
 			return nil, err
 		}
-		h.Revenue = w.revenues[o.User]
+		h.Revenue, h.Apart, h.Debtor = w.revenues[o.User], o.Apart, slices.Contains(debtors, o.User)
 		b.Hosts = append(b.Hosts, h)
 	}
 	return b, nil
@@ -132,10 +148,29 @@ func rows[T any](ctx context.Context, path, query string, scan func(func(...any)
 
 func serverFile(dir string) string { return filepath.Join(dir, "data", "server.db") }
 
-// openClaims returns the payments that may still change.
-func openClaims(ctx context.Context, dir string) ([]string, error) {
-	return rows(ctx, serverFile(dir), `SELECT payment_id FROM claims WHERE open = 1`,
-		func(scan func(...any) error) (id string, err error) { return id, scan(&id) })
+func hostFile(dir, user string) string {
+	return filepath.Join(dir, "data", "hosts", user[:2], user+".db")
+}
+
+func scanText(scan func(...any) error) (s string, err error) { return s, scan(&s) }
+
+// stillOpen returns the payments that may still change, and those whose refund
+// the server has still to pay.
+func stillOpen(ctx context.Context, dir string, owners []owner) ([]string, error) {
+	open, err := rows(ctx, serverFile(dir), `SELECT payment_id FROM claims WHERE open = 1`, scanText)
+	for _, o := range owners {
+		if err != nil {
+			return nil, err
+		}
+		query := `SELECT 'refund of ' || payment_id FROM refunds WHERE state <> 'settled'`
+		if o.Apart {
+			query += ` AND (state <> 'owed' OR reason <> 'wallet_not_held')`
+		}
+		var refunds []string
+		refunds, err = rows(ctx, hostFile(dir, o.User), query, scanText)
+		open = append(open, refunds...)
+	}
+	return open, err
 }
 
 func readClaims(ctx context.Context, dir string) ([]claimRow, error) {
@@ -147,10 +182,12 @@ func readClaims(ctx context.Context, dir string) ([]claimRow, error) {
 
 func readHost(ctx context.Context, dir string, o owner) (hostBooks, error) {
 	h := hostBooks{User: o.User, Wallet: o.Wallet}
-	path := filepath.Join(dir, "data", "hosts", o.User[:2], o.User+".db")
-	var errs [3]error
-	h.Events, errs[0] = rows(ctx, path, `SELECT id, capacity, seats_taken FROM events`,
-		func(scan func(...any) error) (e eventRow, err error) { return e, scan(&e.ID, &e.Capacity, &e.Taken) })
+	path := hostFile(dir, o.User)
+	var errs [4]error
+	h.Events, errs[0] = rows(ctx, path, `SELECT id, capacity, seats_taken, cancelled FROM events`,
+		func(scan func(...any) error) (e eventRow, err error) {
+			return e, scan(&e.ID, &e.Capacity, &e.Taken, &e.Cancelled)
+		})
 	h.RSVPs, errs[1] = rows(ctx, path, `SELECT id, event_id, status, seats, payer, amount, name FROM rsvps`,
 		func(scan func(...any) error) (r rsvpRow, err error) {
 			return r, scan(&r.ID, &r.Event, &r.Status, &r.Seats, text{&r.Payer}, &r.Amount, &r.Name)
@@ -158,6 +195,10 @@ func readHost(ctx context.Context, dir string, o owner) (hostBooks, error) {
 	h.Payments, errs[2] = rows(ctx, path, `SELECT id, rsvp_id, state, open, payer, pay_to, amount, nonce, tx FROM payments`,
 		func(scan func(...any) error) (p paymentRow, err error) {
 			return p, scan(&p.ID, &p.RSVP, &p.State, &p.Open, text{&p.Payer}, text{&p.PayTo}, &p.Amount, text{&p.Nonce}, text{&p.Tx})
+		})
+	h.Refunds, errs[3] = rows(ctx, path, `SELECT payment_id, state, reason, payer, nonce, tx FROM refunds`,
+		func(scan func(...any) error) (r refundRow, err error) {
+			return r, scan(&r.Payment, &r.State, &r.Reason, text{&r.Payer}, text{&r.Nonce}, text{&r.Tx})
 		})
 	return h, errors.Join(errs[:]...)
 }
@@ -211,6 +252,14 @@ func (b *books) count(t *tally) {
 		t.add("books", "events", len(h.Events))
 		for _, p := range h.Payments {
 			t.add("payments", p.State, 1)
+		}
+		for _, r := range h.Refunds {
+			t.add("refunds", strings.TrimSpace(r.State+" "+r.Reason), 1)
+		}
+		for _, e := range h.Events {
+			if e.Cancelled {
+				t.add("books", "events cancelled", 1)
+			}
 		}
 		for _, r := range h.RSVPs {
 			t.add("RSVPs", r.Status, 1)

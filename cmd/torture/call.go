@@ -46,14 +46,14 @@ func (c *client) intn(n int) int {
 type verdict string
 
 const (
-	quoted    verdict = "quoted"    // it costs money
-	confirmed verdict = "confirmed" // booked and paid
-	pending   verdict = "pending"   // held; wait
-	owed      verdict = "owed"      // paid, but there is no seat
-	denial    verdict = "denied"    // not booked, and nothing was charged
-	later     verdict = "later"     // nothing is known; repeat the call
-	given     verdict = "given back"
-	nonsense  verdict = "nonsense" // no server should answer that
+	quoted    verdict = "quoted"     // it costs money
+	confirmed verdict = "confirmed"  // booked and paid
+	pending   verdict = "pending"    // held; wait
+	owed      verdict = "owed"       // paid, but there is no seat
+	denial    verdict = "denied"     // not booked, and nothing was charged
+	later     verdict = "later"      // nothing is known; repeat the call
+	given     verdict = "given back" // cancelled, by the guest or with the event
+	nonsense  verdict = "nonsense"   // no server should answer that
 )
 
 // answer is what a guest is told.
@@ -181,14 +181,14 @@ type tool struct {
 	Structured json.RawMessage `json:"structuredContent"`
 }
 
-// callTool calls a tool over MCP.
-func (c *client) callTool(ctx context.Context, base, user, name string, arguments, meta map[string]any) (tool, *answer) {
+// callTool calls a tool over MCP: as the owner, if their token is given.
+func (c *client) callTool(ctx context.Context, base string, o owner, name string, arguments, meta map[string]any) (tool, *answer) {
 	params := map[string]any{"name": name, "arguments": arguments}
 	if meta != nil {
 		params["_meta"] = meta
 	}
-	resp, err := c.post(ctx, base, "/mcp/users/"+user,
-		map[string]any{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}, nil)
+	resp, err := c.post(ctx, base, "/mcp/users/"+o.User,
+		map[string]any{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}, bearer(o.Token))
 	if err != nil {
 		return tool{}, &answer{verdict: later, code: "lost"}
 	}
@@ -237,7 +237,7 @@ func (c *client) overMCP(ctx context.Context, how protocol, o order, p *x402.Pay
 			meta[x402.MetaPayment] = base64.StdEncoding.EncodeToString(raw)
 		}
 	}
-	t, failed := c.callTool(ctx, how.base, o.event.owner.User, "rsvp_to_event",
+	t, failed := c.callTool(ctx, how.base, owner{User: o.event.owner.User}, "rsvp_to_event",
 		map[string]any{"event_id": o.event.id, "seats": o.seats, "name": o.name}, meta)
 	if failed != nil {
 		return *failed
@@ -245,13 +245,22 @@ func (c *client) overMCP(ctx context.Context, how protocol, o order, p *x402.Pay
 	return t.read(p)
 }
 
-// getRSVP asks for an RSVP by its id.
-func (c *client) getRSVP(ctx context.Context, user, id string) answer {
-	t, failed := c.callTool(ctx, c.anywhere(), user, "get_rsvp", map[string]any{"rsvp_id": id}, nil)
+// about calls get_rsvp or cancel_rsvp.
+func (c *client) about(ctx context.Context, name, user, id string) answer {
+	t, failed := c.callTool(ctx, c.anywhere(), owner{User: user}, name, map[string]any{"rsvp_id": id}, nil)
 	if failed != nil {
 		return *failed
 	}
 	return t.read(nil)
+}
+
+// bearer adds a token, if there is one.
+func bearer(token string) func(http.Header) {
+	return func(h http.Header) {
+		if token != "" {
+			h.Set("Authorization", "Bearer "+token)
+		}
+	}
 }
 
 // response is a whole HTTP response.
@@ -296,9 +305,7 @@ func (c *client) post(ctx context.Context, base, path string, body any, edit fun
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json, text/event-stream")
-	if edit != nil {
-		edit(req.Header)
-	}
+	edit(req.Header)
 	return c.do(req)
 }
 

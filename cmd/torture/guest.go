@@ -43,6 +43,8 @@ type sent struct {
 	mu     sync.Mutex
 	told   []told
 	booked bool // as the guest was told
+	rsvp   string
+	gave   bool // the guest has cancelled it, or has begun to
 	calls  int  // that were begun with it
 	open   int  // of which the server may still be at work on: those that were hung up, too
 }
@@ -72,7 +74,9 @@ func (s *sent) hear(o order, a answer, atEnd bool) (first bool) {
 	defer s.mu.Unlock()
 	s.told = append(s.told, told{o.name, s.calls, s.open == 0, a.verdict, a.code, a.rsvp, a.tx, atEnd, a.note})
 	first = a.verdict == confirmed && !s.booked
-	s.booked = s.booked || first
+	if first {
+		s.booked, s.rsvp = true, a.rsvp
+	}
 	return first
 }
 
@@ -147,15 +151,50 @@ func (g *guest) book(ctx context.Context) error {
 	if err := g.bring(ctx, s); err != nil {
 		return err
 	}
-	// It has failed, they were told, so they try anew.
-	if !s.booked && g.random.IntN(2) == 0 {
-		anew, err := g.prepare(ctx, o, again)
-		if err != nil || anew == nil {
+	switch chance := g.random.IntN(12); {
+	case s.booked && chance < 2:
+		if err := g.giveBack(ctx, s); err != nil || chance == 0 {
 			return err
 		}
-		return g.settle(ctx, anew, anew.order)
+	case s.booked && chance == 2:
+		if g.random.IntN(6) == 0 {
+			return g.programme.callOff(ctx, e)
+		}
+		return nil
+	case s.booked || chance < 6:
+		return nil
 	}
-	return nil
+	// It has failed, as they were told, or they have changed their mind: so they
+	// pay anew.
+	anew, err := g.prepare(ctx, o, again)
+	if err != nil || anew == nil {
+		return err
+	}
+	return g.settle(ctx, anew, anew.order)
+}
+
+// giveBack cancels a booking until the guest knows that it is cancelled; some
+// ask for it several times at once.
+func (g *guest) giveBack(ctx context.Context, s *sent) error {
+	s.gave = true
+	g.tally.add("guests", "cancelled RSVPs", 1)
+	deadline := time.Now().Add(learnWithin)
+	return together(1+g.random.IntN(3), func(int) error {
+		for {
+			a := g.client.about(ctx, "cancel_rsvp", s.order.event.owner.User, s.rsvp)
+			if a.verdict != later {
+				g.hear(s, s.order, a)
+				return nil
+			}
+			if time.Now().After(deadline) {
+				g.fault("guest %d could not cancel RSVP %s: %s", g.id, s.rsvp, a.code)
+				return nil
+			}
+			if err := g.pause(ctx, 500*time.Millisecond); err != nil {
+				return err
+			}
+		}
+	})
 }
 
 // prepare asks for the price and signs the payment; nil if there is nothing to
@@ -169,6 +208,9 @@ func (g *guest) prepare(ctx context.Context, o order, k kind) (*sent, error) {
 		case denial:
 			if a.code == "event_full" {
 				g.programme.soldOut(o.event)
+			}
+			if a.code == "event_cancelled" && !o.event.calledOff.Load() {
+				g.fault("guest %d is told that event %s is cancelled, and nobody did that", g.id, o.event.id)
 			}
 			g.tally.add("not asked to pay", a.code, 1)
 			return nil, nil
@@ -324,7 +366,7 @@ func (g *guest) settle(ctx context.Context, s *sent, o order) error {
 	for n := 0; ; n++ {
 		var a answer
 		if rsvp != "" && n%2 == 1 {
-			a = g.client.getRSVP(ctx, s.order.event.owner.User, rsvp)
+			a = g.client.about(ctx, "get_rsvp", o.event.owner.User, rsvp)
 		} else {
 			if n > 0 {
 				g.tally.add("guests", "repeats", 1)

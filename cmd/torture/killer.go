@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -53,8 +54,8 @@ func newKiller(n, payments int, random *rand.Rand) *killer {
 		switch {
 		case i < len(crashpoint.Points):
 			l.hit = 1 + i%2 // in its first payment, or in one beside another
-		case l.at == crashpoint.Released: // few payments take that step
-			l.hit = 1 + random.IntN(1+payments/n/4)
+		case l.at == crashpoint.Released, strings.HasPrefix(string(l.at), "refund"): // few payments take these
+			l.hit = 1 + random.IntN(1+payments/n/8)
 		default:
 			l.hit = 1 + random.IntN(1+2*payments/n)
 		}

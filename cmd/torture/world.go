@@ -50,6 +50,7 @@ const (
 	partProgramme
 	partClient
 	partGas
+	partWallet
 	partProxy // and those after it
 )
 
@@ -281,7 +282,10 @@ func (w *world) register(ctx context.Context, k *keeper) error {
 		return fmt.Errorf("%s: %w", k.name, err)
 	}
 	w.programme = &programme{client: w.client, random: w.chance(partProgramme)}
-	err = w.programme.register(ctx, w.hosts)
+	elsewhere, err := wallet.New(w.bytes(partWallet))
+	if err == nil {
+		err = w.programme.register(ctx, w.hosts, elsewhere.Address())
+	}
 	return errors.Join(err, p.stop(graceful))
 }
 
@@ -363,7 +367,7 @@ func (w *world) quiet(ctx context.Context, guests *sync.WaitGroup, progress <-ch
 			if gone != nil {
 				continue
 			}
-			open, err := openClaims(ctx, w.dir)
+			open, err := stillOpen(ctx, w.dir, w.programme.owners)
 			if err != nil {
 				return err
 			}
