@@ -127,6 +127,9 @@ func (g *guest) visit(ctx context.Context) error {
 		return fmt.Errorf("fund a guest: %w", err)
 	}
 	for range 1 + g.random.IntN(3) {
+		if g.closing.Load() {
+			return nil
+		}
 		if err := g.book(ctx); err != nil {
 			return err
 		}
@@ -161,7 +164,7 @@ func (g *guest) book(ctx context.Context) error {
 			return g.programme.callOff(ctx, e)
 		}
 		return nil
-	case s.booked || chance < 6:
+	case s.booked || chance < 6 || g.closing.Load():
 		return nil
 	}
 	// It has failed, as they were told, or they have changed their mind: so they

@@ -31,7 +31,8 @@ type world struct {
 	proxies   []*proxy
 	revenues  map[string]revenue // by user
 
-	booked atomic.Int64 // payments whose guests were told that they are booked
+	booked  atomic.Int64 // payments whose guests were told that they are booked
+	closing atomic.Bool  // nobody begins another payment
 
 	mu     sync.Mutex
 	faults []string
@@ -323,6 +324,7 @@ func (w *world) open(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+	w.closing.Store(true)
 	w.tally.add("seconds", "with faults", int(time.Since(began).Seconds()))
 	began = time.Now()
 	for _, p := range w.proxies {
