@@ -8,45 +8,39 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxClients is how many client addresses a generation of limits remembers.
+// maxClients is how many client addresses are remembered. Who is forgotten
+// begins anew with a full bucket, for which that many others have to come.
 const maxClients = 10_000
 
-// limits is a token bucket for each client address, in bounded memory: when a
-// generation is full the one before it is forgotten. Whoever is forgotten begins
-// anew with a full bucket, which needs twice maxClients others to come.
+// limits is a token bucket for each client address.
 type limits struct {
 	rate  rate.Limit // requests a second
 	burst int
 
-	mu          sync.Mutex
-	young, aged map[netip.Prefix]*rate.Limiter
+	mu      sync.Mutex
+	buckets recent[netip.Prefix, *rate.Limiter]
 }
 
 func newLimits(perSecond float64) *limits {
-	return &limits{rate: rate.Limit(perSecond), burst: max(1, int(2*perSecond)), young: map[netip.Prefix]*rate.Limiter{}}
+	return &limits{rate: rate.Limit(perSecond), burst: max(1, int(2*perSecond)),
+		buckets: recent[netip.Prefix, *rate.Limiter]{size: maxClients}}
 }
 
-// allow reports whether a client may make one more request now. An address that
-// is none shares one bucket with all others of the kind.
+// allow reports whether a client may make one more request now.
 func (l *limits) allow(remote string, now time.Time) bool {
 	client := clientOf(remote)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	bucket := l.young[client]
-	if bucket == nil {
-		if bucket = l.aged[client]; bucket == nil {
-			bucket = rate.NewLimiter(l.rate, l.burst)
-		}
-		if len(l.young) >= maxClients {
-			l.aged, l.young = l.young, map[netip.Prefix]*rate.Limiter{}
-		}
-		l.young[client] = bucket
+	bucket, known := l.buckets.get(client)
+	if !known {
+		bucket = rate.NewLimiter(l.rate, l.burst)
+		l.buckets.put(client, bucket)
 	}
 	return bucket.AllowN(now, 1)
 }
 
 // clientOf returns who is counted: an IPv4 address, or the /64 of an IPv6 one,
-// which is what a single customer has.
+// which is what a single customer has. What is no address is all one client.
 func clientOf(remote string) netip.Prefix {
 	at, _ := netip.ParseAddrPort(remote)
 	addr := at.Addr().Unmap().WithZone("")

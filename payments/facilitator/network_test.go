@@ -115,7 +115,7 @@ func requirements(payTo x402.Address) x402.Requirements {
 		Asset: asset, PayTo: payTo, MaxTimeoutSeconds: 300, Extra: domain}
 }
 
-// pays signs what r asks for, good for an hour around the chain's time and ours.
+// pays signs what r asks for, good for half a day around the chain's time and ours.
 func pays(tb testing.TB, from *wallet.Local, version int, r x402.Requirements) x402.Payment {
 	tb.Helper()
 	head, err := testnet.client.Head(tb.Context())
@@ -128,7 +128,7 @@ func pays(tb testing.TB, from *wallet.Local, version int, r x402.Requirements) x
 	}
 	p := x402.Payment{Version: version, Scheme: r.Scheme, Network: r.Network, Payload: x402.Payload{Authorization: x402.Authorization{
 		From: from.Address(), To: r.PayTo, Value: r.Amount,
-		ValidAfter: x402.NewUint256(uint64(early.Add(-10 * time.Minute).Unix())), ValidBefore: x402.NewUint256(uint64(late.Add(time.Hour).Unix())),
+		ValidAfter: x402.NewUint256(uint64(early.Add(-10 * time.Minute).Unix())), ValidBefore: x402.NewUint256(uint64(late.Add(12 * time.Hour).Unix())),
 	}}}
 	if version == 2 {
 		p.Accepted = &r
@@ -148,6 +148,7 @@ func pays(tb testing.TB, from *wallet.Local, version int, r x402.Requirements) x
 
 // sale is a payment with what it is for.
 type sale struct {
+	from    *wallet.Local
 	payment x402.Payment
 	r       x402.Requirements
 }
@@ -155,8 +156,8 @@ type sale struct {
 // sale makes a payment that would settle.
 func (n *network) sale(tb testing.TB, version int) sale {
 	tb.Helper()
-	r := requirements(newWallet(tb).Address())
-	return sale{pays(tb, n.payer(tb, price), version, r), r}
+	r, from := requirements(newWallet(tb).Address()), n.payer(tb, price)
+	return sale{from, pays(tb, from, version, r), r}
 }
 
 func (s sale) request() x402.FacilitatorRequest {

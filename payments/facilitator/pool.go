@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,11 +21,11 @@ const (
 	// which some are for asking the chain.
 	poolSettle = 70 * time.Second
 
-	// avoidVerify and avoidSettle are for how long a facilitator that has failed
-	// is asked after the others. A payment whose settlement came to an unknown end
-	// is submitted again within two minutes, and then better by another one.
-	avoidVerify = 30 * time.Second
-	avoidSettle = 5 * time.Minute
+	// avoid is for how long a facilitator that has failed is asked after the
+	// others.
+	avoid = 30 * time.Second
+	// maxTried is how many payments are remembered with who was to settle them.
+	maxTried = 10_000
 
 	// How long what is supported is believed, and how soon it is asked again of
 	// one that did not answer.
@@ -37,8 +38,9 @@ const (
 var ErrUnsupported = errors.New("no facilitator settles on this network")
 
 // Pool is several facilitators that stand in for one another, in the order of
-// preference. One that has failed lately comes after those that have not. Safe
-// for concurrent use.
+// preference. One that has failed lately comes after those that have not, and
+// last comes who was to settle the same payment before: it is asked again only
+// because nothing came of that. Safe for concurrent use.
 type Pool struct {
 	network x402.Network
 	now     func() time.Time
@@ -46,6 +48,19 @@ type Pool struct {
 
 	mu      sync.Mutex
 	members []*member
+	tried   recent[try, bool]
+}
+
+// try is a payment, by its authorization, that a facilitator was to settle.
+type try struct {
+	payer, payee x402.Address
+	nonce        x402.Bytes32
+	by           *member
+}
+
+func tryOf(payment x402.Payment, by *member) try {
+	a := payment.Payload.Authorization
+	return try{a.From, a.To, a.Nonce, by}
 }
 
 // member is a facilitator and what is known of it.
@@ -53,20 +68,13 @@ type member struct {
 	*Client
 	supported x402.Supported // as it last said
 	mute      bool           // it did not answer when it was last asked for that
-	avoid     time.Time      // until then, others are asked first
-}
-
-// putOff has others asked first until then, at least.
-func (m *member) putOff(until time.Time) {
-	if until.After(m.avoid) {
-		m.avoid = until
-	}
+	failing   time.Time      // until then, others are asked first
 }
 
 // NewPool returns the Pool of these facilitators for payments on one network.
 // Nobody is asked to do anything before a [Pool.Refresh].
 func NewPool(network x402.Network, clients []*Client, now func() time.Time, log *slog.Logger) *Pool {
-	p := &Pool{network: network, now: now, log: log}
+	p := &Pool{network: network, now: now, log: log, tried: recent[try, bool]{size: maxTried}}
 	for _, c := range clients {
 		p.members = append(p.members, &member{Client: c})
 	}
@@ -86,7 +94,7 @@ func (p *Pool) Refresh(ctx context.Context) error {
 			defer p.mu.Unlock()
 			errs[i], m.mute = err, err != nil
 			if err != nil {
-				m.putOff(p.now().Add(avoidVerify))
+				m.failing = p.now().Add(avoid)
 				return
 			}
 			m.supported = s
@@ -132,36 +140,39 @@ func (p *Pool) Run(ctx context.Context) {
 	}
 }
 
-// order returns who may be asked about payments of this version, best first.
-func (p *Pool) order(version int) (order []*member) {
+// order returns who may be asked about a payment, best first.
+func (p *Pool) order(payment x402.Payment) []*member {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
-	var avoided []*member
+	var fine, failing, tried []*member
 	for _, m := range p.members {
+		before, _ := p.tried.get(tryOf(payment, m))
 		switch {
-		case !m.supported.Supports(version, p.network):
-		case m.avoid.After(now):
-			avoided = append(avoided, m)
+		case !m.supported.Supports(payment.Version, p.network):
+		case before:
+			tried = append(tried, m)
+		case m.failing.After(now):
+			failing = append(failing, m)
 		default:
-			order = append(order, m)
+			fine = append(fine, m)
 		}
 	}
-	return append(order, avoided...)
+	return slices.Concat(fine, failing, tried)
 }
 
 // failed has a facilitator asked after the others for a while.
-func (p *Pool) failed(m *member, by time.Duration) {
+func (p *Pool) failed(m *member) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m.putOff(p.now().Add(by))
+	m.failing = p.now().Add(avoid)
 }
 
-// settled forgives a facilitator what it has failed.
-func (p *Pool) settled(m *member) {
+// try remembers who was to settle a payment.
+func (p *Pool) try(payment x402.Payment, m *member) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m.avoid = time.Time{}
+	p.tried.put(tryOf(payment, m), true)
 }
 
 func (p *Pool) none(version int) error {
@@ -173,7 +184,7 @@ func (p *Pool) none(version int) error {
 func (p *Pool) Verify(ctx context.Context, payment x402.Payment, r x402.Requirements) (x402.VerifyResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, poolVerify)
 	defer cancel()
-	order := p.order(payment.Version)
+	order := p.order(payment)
 	if len(order) == 0 {
 		return x402.VerifyResponse{}, p.none(payment.Version)
 	}
@@ -187,7 +198,7 @@ func (p *Pool) Verify(ctx context.Context, payment x402.Payment, r x402.Requirem
 		if errors.Is(ctx.Err(), context.Canceled) { // the caller has gone
 			break
 		}
-		p.failed(m, avoidVerify)
+		p.failed(m)
 		p.log.Warn("a facilitator can't verify", "facilitator", m.Host(), "err", err)
 		if ctx.Err() != nil {
 			break
@@ -213,18 +224,18 @@ func (p *Pool) Settle(ctx context.Context, payment x402.Payment, r x402.Requirem
 	ctx, cancel := context.WithTimeout(ctx, poolSettle)
 	defer cancel()
 	var errs []error
-	for _, m := range p.order(payment.Version) {
+	for _, m := range p.order(payment) {
 		if ctx.Err() != nil {
 			break
 		}
 		s, err := m.Settle(ctx, payment, r)
+		if !errors.Is(err, payments.ErrNotSettled) {
+			p.try(payment, m)
+		}
 		if err == nil {
-			if s.Success {
-				p.settled(m)
-			}
 			return s, nil
 		}
-		p.failed(m, avoidSettle)
+		p.failed(m)
 		p.log.Warn("a facilitator can't settle", "facilitator", m.Host(), "payer", payment.Payload.Authorization.From, "err", err)
 		errs = append(errs, err)
 		if !errors.Is(err, payments.ErrNotSettled) {

@@ -211,49 +211,59 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// A payment with an unknown end is verified and submitted anew, by another
-// facilitator; later the first one has its turn again.
-func TestPoolPrefersOthersAfterAFailure(t *testing.T) {
-	pending := pendingAnswer(2)
-	settled := strings.NewReplacer("false", "true", `"settlement_pending"`, `""`).Replace(pending)
-	tr, rec := newTroupe(t, actor(both, valid, ""), actor(both, valid, pending)), newRecord(t)
+// A payment that came to nothing with one facilitator is verified and submitted
+// by another; the first one has its turn again with other payments, soon.
+func TestPoolTriesAnother(t *testing.T) {
+	for name, answer := range map[string]string{
+		"no answer":         "",
+		"pending for ever":  pendingAnswer(2),
+		"settled, it says":  strings.NewReplacer("false", "true", "settlement_pending", "").Replace(pendingAnswer(2)),
+		"failed for others": failed,
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr, rec := newTroupe(t, actor(both, valid, answer), actor(both, valid, pendingAnswer(2))), newRecord(t)
+			pool := tr.pool(t, rec)
+			if err := pool.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			sell := func(s sale, want ...string) {
+				t.Helper()
+				_, _ = pool.Verify(t.Context(), s.payment, s.r)
+				_, _ = pool.Settle(t.Context(), s.payment, s.r)
+				tr.wantAsked(t, want...)
+			}
+			s := testnet.sale(t, 2)
+			sell(s, "0 verify", "0 settle")
+			tr.advance(2 * time.Minute) // by then it would be submitted again
+			sell(s, "1 verify", "1 settle")
+			sell(s, "0 verify", "0 settle") // both have tried
+			tr.advance(2 * time.Minute)
+			sell(testnet.sale(t, 2), "0 verify", "0 settle")
+		})
+	}
+}
+
+// One that fails is asked after the others, for a while; it is better than none.
+func TestPoolPutsOff(t *testing.T) {
+	tr, rec := newTroupe(t, actor(both, "", pendingAnswer(2)), actor(both, valid, pendingAnswer(2))), newRecord(t)
 	pool := tr.pool(t, rec)
 	if err := pool.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s := testnet.sale(t, 2)
-	sell := func() (settle error) {
-		if _, err := pool.Verify(t.Context(), s.payment, s.r); err != nil {
-			t.Fatal(err)
-		}
-		_, settle = pool.Settle(t.Context(), s.payment, s.r)
-		return settle
+	sell := func(want ...string) {
+		t.Helper()
+		s := testnet.sale(t, 2)
+		_, _ = pool.Verify(t.Context(), s.payment, s.r)
+		_, _ = pool.Settle(t.Context(), s.payment, s.r)
+		tr.wantAsked(t, want...)
 	}
-	if err := sell(); err == nil || errors.Is(err, payments.ErrNotSettled) {
-		t.Fatalf("%v", err)
-	}
-	tr.wantAsked(t, "0 verify", "0 settle")
-	tr.advance(2 * time.Minute) // by now it would be submitted again
-	if err := pool.Refresh(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := sell(); err != nil {
-		t.Fatal(err)
-	}
-	tr.wantAsked(t, "1 verify", "1 settle")
-	tr.says(1, "verify", "") // the one that has failed before is better than none
-	if err := sell(); err == nil {
-		t.Fatal("settled by nobody")
-	}
-	tr.wantAsked(t, "1 verify", "0 verify", "0 settle")
-	tr.says(0, "settle", settled)
-	tr.advance(6 * time.Minute)
-	for range 2 { // it is the first again
-		if err := sell(); err != nil {
-			t.Fatal(err)
-		}
-		tr.wantAsked(t, "0 verify", "0 settle")
-	}
+	sell("0 verify", "1 verify", "1 settle")
+	sell("1 verify", "1 settle")
+	tr.says(0, "verify", valid)
+	tr.says(1, "verify", "")
+	sell("1 verify", "0 verify", "0 settle") // both are failing
+	tr.advance(time.Minute)
+	sell("0 verify", "0 settle")
 }
 
 func TestPoolReadiness(t *testing.T) {
