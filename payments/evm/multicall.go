@@ -66,14 +66,13 @@ func (s *Sender) compose(batch []*request) (Call, error) {
 
 // judge returns those of a batch whose calls would all work in one transaction
 // now, and sends the others back to the queue: by themselves they neither harm
-// anybody nor keep anybody waiting. When the node can't be asked all are
-// finished, and that is the error.
-func (s *Sender) judge(ctx context.Context, batch []*request) ([]*request, error) {
+// anybody nor keep anybody waiting. All are finished when the node can't be
+// asked.
+func (s *Sender) judge(ctx context.Context, batch []*request) []*request {
 	good, err := s.sound(ctx, batch)
 	if err != nil {
-		err = notSent(fmt.Errorf("simulate a batch: %w", err))
-		finish(batch, common.Hash{}, err)
-		return nil, err
+		finish(batch, common.Hash{}, notSent(fmt.Errorf("simulate a batch: %w", err)))
+		return nil
 	}
 	var odd, rest []*request
 	for i, r := range batch {
@@ -85,9 +84,11 @@ func (s *Sender) judge(ctx context.Context, batch []*request) ([]*request, error
 		}
 	}
 	s.enqueue(odd...)
-	return rest, nil
+	return rest
 }
 
+// sound tells which of a batch's calls would work in one transaction now, and
+// run nobody's code but the contract's.
 func (s *Sender) sound(ctx context.Context, batch []*request) ([]bool, error) {
 	all, err := s.compose(batch)
 	if err != nil {

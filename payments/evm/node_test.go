@@ -24,6 +24,7 @@ type node struct {
 	mu     sync.Mutex
 	faults map[string]fault
 	counts map[string]int
+	asked  int
 }
 
 // fault answers a call in the chain's place; nil ends the connection without
@@ -71,6 +72,15 @@ func (n *node) on(method string, f fault) {
 	n.counts[method] = 0
 }
 
+// tally returns how many calls there were since it was last asked.
+func (n *node) tally() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	asked := n.asked
+	n.asked = 0
+	return asked
+}
+
 // heal has the chain answer everything again.
 func (n *node) heal() {
 	n.mu.Lock()
@@ -92,6 +102,7 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n.mu.Lock()
 	f := n.faults[c.Method]
 	n.counts[c.Method]++
+	n.asked++
 	c.Nth = n.counts[c.Method]
 	n.mu.Unlock()
 	if f == nil {

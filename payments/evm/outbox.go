@@ -57,11 +57,10 @@ type entry struct {
 	tx    *types.Transaction
 }
 
-// maxOutbox bounds an outbox's file, in bytes: maxSent transactions, each as
-// large as a node takes them (128 KiB), in hexadecimal.
+// Limits of an outbox.
 const (
-	maxOutbox = 64 << 20
-	maxSent   = 128
+	maxOutbox = 16 << 20 // bytes of its file; full batches have 40 KB each
+	maxSent   = 128      // transactions; many nodes keep fewer of one account
 )
 
 func newOutbox(dir string, client *Client, account x402.Address, log *slog.Logger) *outbox {

@@ -49,7 +49,8 @@ const (
 	maxBatch = 50      // Sends that share one
 )
 
-// turnTimeout bounds what one transaction takes until the node has it.
+// turnTimeout bounds how long others wait for a transaction to be prepared, and
+// to be submitted.
 const turnTimeout = 30 * time.Second
 
 // SenderOptions tune a [Sender]; the zero value is good for an account that
@@ -153,6 +154,9 @@ func (r *request) finish(hash common.Hash, err error) {
 // the calls were to do ([Client.Authorization]) before calling it undone.
 func (s *Sender) Send(ctx context.Context, calls ...Call) (common.Hash, error) {
 	r := newRequest(ctx, calls)
+	if len(calls) == 0 {
+		return common.Hash{}, notSent(errors.New("no calls"))
+	}
 	if gas := r.gas + overhead(len(calls)); gas > maxTxGas {
 		return common.Hash{}, notSent(fmt.Errorf("the calls' gas exceeds what a transaction may have, %d", maxTxGas))
 	}
@@ -238,23 +242,27 @@ func (s *Sender) takeAll() []*request {
 	return all
 }
 
-// serve has its turn: it submits one transaction, of whoever is waiting. It goes
-// on when ctx ends, for the sake of the others.
+// serve has its turn: it submits one transaction, of whoever is waiting.
 func (s *Sender) serve(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), turnTimeout)
-	defer cancel()
 	end, err := s.begin(ctx)
+	if ctx.Err() != nil {
+		if err == nil {
+			end()
+		}
+		return // the next one in line will serve
+	}
 	if err != nil {
 		// The others would be told the same, each after as long a time.
 		finish(s.takeAll(), common.Hash{}, notSent(err))
 		return
 	}
 	defer end()
+	// It goes on when ctx ends, for the sake of the others.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), turnTimeout)
+	defer cancel()
 	batch := s.unsent(ctx, s.take()) // as late as can be: meanwhile more have come
 	if len(batch) > 1 {
-		if batch, err = s.judge(ctx, batch); err != nil {
-			return
-		}
+		batch = s.judge(ctx, batch)
 	}
 	if len(batch) > 0 {
 		hash, err := s.submit(ctx, batch)

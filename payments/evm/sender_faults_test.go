@@ -24,6 +24,7 @@ type sender struct {
 	*evm.Sender
 	node  *node
 	clock *clock
+	key   evm.Key
 }
 
 // clock stands still until it is moved.
@@ -34,7 +35,7 @@ func (c *clock) advance(by time.Duration) { c.past.Add(int64(by)) }
 
 func faultySender(t *testing.T) sender {
 	c := startChain(t, evm.Options{})
-	return sender{c, nil, serve(t, c), &clock{}}.again(t)
+	return sender{c, nil, serve(t, c), &clock{}, nil}.again(t)
 }
 
 // again returns a sender of another account behind the same node, which works.
@@ -48,7 +49,7 @@ func (s sender) again(t *testing.T) sender {
 func (s sender) with(key evm.Key, t *testing.T, opts evm.SenderOptions) sender {
 	t.Helper()
 	opts.Now, opts.Log = s.clock.Now, slog.New(slog.NewTextHandler(t.Output(), nil))
-	s.Sender = evm.NewSender(s.node.dial(t, evm.Options{}), key, opts)
+	s.Sender, s.key = evm.NewSender(s.node.dial(t, evm.Options{}), key, opts), key
 	return s
 }
 

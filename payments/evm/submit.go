@@ -21,6 +21,8 @@ const recheck = 30 * time.Second
 // begin opens the outbox for a new transaction: it is affordable, its nonce is
 // known, and nothing that the node may not have is before it.
 func (s *Sender) begin(ctx context.Context) (end func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, turnTimeout)
+	defer cancel()
 	if end, err = s.outbox.open(ctx); err != nil {
 		return nil, err
 	}

@@ -102,7 +102,8 @@ func (s *Sender) resend(ctx context.Context, e *entry, m market) error {
 	switch fate {
 	case taken:
 		log.Info("transaction submitted again", "before", e.tx.Hash())
-	case outbidden: // by one of which we don't know; the next bid is higher
+	case outbidden: // by one of which nothing is known; the next bid is higher
+		e.At = time.Time{}
 	case stale:
 		tx = e.tx
 	case refused:
