@@ -44,6 +44,10 @@ func (h *Host) Refund(ctx context.Context, paymentID string) (payments.Payment, 
 	return r, nil
 }
 
+// received is whether a refund's payment has come, and can't go away again. Until
+// then nothing goes back.
+const received = `(SELECT 1 FROM payments p WHERE p.id = payment_id AND p.open = 0 AND p.state IN ('settled', 'owed'))`
+
 // Sign implements payments.Refunds. Errors: payments.ErrNoPayment, and
 // [ErrInvalid] for an r without signature or of another payee or amount.
 func (h *Host) Sign(ctx context.Context, r payments.Payment) (payments.Payment, error) {
@@ -53,7 +57,7 @@ func (h *Host) Sign(ctx context.Context, r payments.Payment) (payments.Payment, 
 		}
 		_, err := t.exec(ctx, `UPDATE refunds SET state = 'settling', payer = ?, nonce = ?, valid_after = ?, valid_before = ?,
 				signature = ?, since = ?, reason = '', updated_at = ?
-			WHERE payment_id = ? AND state = 'owed'`,
+			WHERE payment_id = ? AND state = 'owed' AND EXISTS `+received,
 			r.Payer.String(), r.Nonce.String(), r.ValidAfter.UnixMilli(), r.ValidBefore.UnixMilli(),
 			[]byte(r.Signature), int64(r.Since), millis(t.now), r.ID)
 		return err
@@ -118,13 +122,12 @@ func (h *Host) changeRefund(ctx context.Context, what, id string, f func(context
 
 // Due implements payments.Refunds.
 func (h *Host) Due(ctx context.Context, n int) ([]string, error) {
-	// Money goes back when it is certain that it has come.
 	ids, err := list(ctx, h.f.read, func(s scanner) (id string, err error) {
 		err = s.Scan(&id)
 		return id, err
 	},
-		`SELECT f.payment_id`+refundTables+` WHERE f.state <> 'settled' AND f.retry_at <= ? AND p.open = 0
-			ORDER BY f.retry_at, f.payment_id LIMIT ?`, h.f.now().UnixMilli(), n)
+		`SELECT payment_id FROM refunds WHERE state <> 'settled' AND retry_at <= ? AND EXISTS `+received+`
+			ORDER BY retry_at, payment_id LIMIT ?`, h.f.now().UnixMilli(), n)
 	if err != nil {
 		return nil, h.f.read.fail("list refunds", err, nil)
 	}

@@ -30,7 +30,7 @@ func (h *Host) CancelRSVP(ctx context.Context, in CancelRSVPInput) (RSVP, error)
 	if before.Payment != nil && before.Refund == nil {
 		err = h.Cashier.Owe(ctx, h.User, cancel)
 	} else {
-		err = cancel(ctx, 0)
+		err = cancel(ctx, -1) // which makes none
 	}
 	if errors.Is(err, store.ErrTooLate) {
 		return RSVP{}, h.tooLate(ctx, before.EventID, err)
