@@ -4,7 +4,7 @@
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      := CGO_ENABLED=0 go
 
-.PHONY: build demo test check fuzz interop generate clean
+.PHONY: build demo test check fuzz torture torture-short interop generate clean
 
 build:
 	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/concierge ./cmd/concierge
@@ -32,6 +32,13 @@ fuzz:
 # Other implementations of x402 and MCP against bin/concierge. Needs Node and npm.
 interop: build
 	cd interop && npm ci && node run.mjs
+
+# Servers killed and lied to, and their books held against the chain: see
+# docs/development.md. The short form is part of CI.
+torture:
+	$(GO) run -trimpath ./cmd/torture -payments 2000 -kills 60 $(TORTURE)
+torture-short:
+	$(GO) run -trimpath ./cmd/torture -payments 120 -kills 18 -window 20s -limit 5m $(TORTURE)
 
 # The contracts and what is made of them. Needs Node and npm.
 generate:

@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"server":               {"server/host", "server/guest", "tools", "store", "payments", "payments/x402"},
 	"cmd/concierge": {"server", "server/host", "server/guest", "tools", "store", "payments", "payments/x402",
 		"payments/evm", "payments/wallet", "payments/devnet", "payments/facilitator"},
+	"cmd/torture": {"payments/x402", "payments/evm", "payments/wallet", "payments/crashpoint"},
 }
 
 func TestImports(t *testing.T) {

@@ -21,7 +21,8 @@ func newDevnet() *cobra.Command {
 		Long: "Runs a real EVM with Base Sepolia's chain id and a USDC at its address, in memory.\n" +
 			"JSON-RPC is on /, and POST /faucet {\"address\": \"0x…\", \"usdc\": \"10.00\"} hands out money.\n" +
 			"An x402 facilitator that settles on it is under /facilitator.\n" +
-			"Point servers at it with: concierge serve --network devnet --rpc http://127.0.0.1:8545",
+			"Point servers at it with: concierge serve --network devnet --rpc http://127.0.0.1:8545\n" +
+			"and, to have this process settle for them: --facilitator http://127.0.0.1:8545/facilitator",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			log, err := logs.logger(cmd.ErrOrStderr())
@@ -33,7 +34,9 @@ func newDevnet() *cobra.Command {
 				return fmt.Errorf("listen on %s: %w", addr, err)
 			}
 			defer listener.Close()
-			network := networkFlags{name: onDevnet, facilitators: []string{local}, confirmations: 1}
+			// Servers may have a gas key in the environment that this process shares
+			// with them; one account must not send from two processes.
+			network := networkFlags{name: onDevnet, facilitators: []string{local}, confirmations: 1, newGas: true}
 			side, err := network.open(cmd.Context(), log)
 			if err != nil {
 				return err

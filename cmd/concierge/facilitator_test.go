@@ -1,9 +1,14 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -85,5 +90,48 @@ func TestSupported(t *testing.T) {
 	}
 	if !s.Supports(1, x402.BaseSepolia) || !s.Supports(2, x402.BaseSepolia) || len(s.Signers["eip155:*"]) != 1 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// Stopping lets calls in flight finish; what stands behind them stops after them.
+func TestServeHTTPStops(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	inFlight := false
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inFlight = true
+		stop()
+		for { // until nobody is let in any more
+			conn, err := net.Dial("tcp", listener.Addr().String())
+			if err != nil {
+				break
+			}
+			conn.Close()
+		}
+		inFlight = false
+		fmt.Fprint(w, "done")
+	})
+	ended := make(chan error, 1)
+	go func() {
+		ended <- serveHTTP(ctx, listener, h, grace, func(context.Context) error {
+			if inFlight {
+				t.Error("a call was in flight")
+			}
+			return errors.New("stopped")
+		})
+	}()
+	resp, err := http.Get("http://" + listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if said, err := io.ReadAll(resp.Body); err != nil || string(said) != "done" {
+		t.Errorf("%q, %v", said, err)
+	}
+	if err := <-ended; err == nil || err.Error() != "stopped" {
+		t.Errorf("%v", err)
 	}
 }

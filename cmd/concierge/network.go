@@ -37,6 +37,7 @@ type networkFlags struct {
 	factories     addresses
 	maxGasPrice   gwei
 	data          string // where the gas account's outbox is kept
+	newGas        bool   // an account made up for it pays for gas, whatever the environment says
 }
 
 // Names of --network.
@@ -292,7 +293,7 @@ func (s *settling) check(ctx context.Context) error {
 func (n *networkFlags) gasKey(ctx context.Context, s *settling) (key evm.Key, err error) {
 	if n.gasKeystore != "" {
 		key, err = wallet.Open(n.gasKeystore, os.Getenv(envGasPassphrase))
-	} else if key, err = wallet.FromEnv(envGasKey); errors.Is(err, wallet.ErrNoWallet) {
+	} else if key, err = wallet.FromEnv(envGasKey); n.newGas || errors.Is(err, wallet.ErrNoWallet) {
 		key, err = wallet.New(rand.Reader)
 	}
 	switch {
