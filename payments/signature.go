@@ -29,23 +29,24 @@ func (c *Cashier) signed(ctx context.Context, p x402.Payment, r x402.Requirement
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	a := p.Payload.Authorization
-	err = unsigned(c.Chain.Signed(ctx, a.From, domain.Digest(a), p.Payload.Signature), a.From)
-	if refused := new(Refused); err != nil && !errors.As(err, &refused) {
+	a, sig := p.Payload.Authorization, p.Payload.Signature
+	err = c.Chain.Signed(ctx, a.From, domain.Digest(a), sig)
+	if err != nil && !errors.Is(err, evm.ErrSignature) {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	return err
+	if _, flaw := evm.Recover(domain.Digest(a), sig); err != nil && flaw != nil && len(sig) == 65 {
+		err = flaw // says more
+	}
+	return unsigned(err, a.From)
 }
 
-// unsigned turns the word that payer has not signed into a refusal.
+// unsigned makes the word that payer has not signed a refusal.
 func unsigned(err error, payer x402.Address) error {
 	switch {
 	case errors.Is(err, evm.ErrFactory):
 		return refuse(x402.ReasonFactory, "the payer's wallet is not deployed, and its factory is not one that is called here; deploy the wallet first")
 	case errors.Is(err, evm.ErrSignature):
-		return refuse(x402.ReasonSignature, "it is not signed by %s in the token's EIP-712 domain", payer)
-	case err != nil:
-		return fmt.Errorf("check a signature: %w", err)
+		return refuse(x402.ReasonSignature, "it is not signed by %s in the token's EIP-712 domain: %v", payer, err)
 	}
-	return nil
+	return err
 }
