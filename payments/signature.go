@@ -9,33 +9,28 @@ import (
 	"github.com/events-concierge/concierge/payments/x402"
 )
 
-// ordinary reports whether a payment has the signature of its payer as an
-// ordinary account, which needs nobody else to judge.
-func ordinary(p x402.Payment, r x402.Requirements) bool {
-	domain, err := evm.DomainOf(r)
-	return err == nil && evm.SignedBy(p.Payload.Authorization.From, domain.Digest(p.Payload.Authorization), p.Payload.Signature)
-}
-
 // signed makes sure that the payer signed a payment. An ordinary account's
 // signature is judged here. Of every other the chain is asked, for it may be a
 // smart wallet's. Errors: [*Refused], [ErrUnavailable].
 func (c *Cashier) signed(ctx context.Context, p x402.Payment, r x402.Requirements) error {
-	if ordinary(p, r) {
-		return nil
-	}
 	domain, err := evm.DomainOf(r)
 	if err != nil {
 		return err
 	}
+	a, sig := p.Payload.Authorization, p.Payload.Signature
+	digest := domain.Digest(a)
+	signer, flaw := evm.Recover(digest, sig)
+	if flaw == nil && signer == a.From {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	a, sig := p.Payload.Authorization, p.Payload.Signature
-	err = c.Chain.Signed(ctx, a.From, domain.Digest(a), sig)
+	err = c.Chain.Signed(ctx, a.From, digest, sig)
 	if err != nil && !errors.Is(err, evm.ErrSignature) {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	if _, flaw := evm.Recover(domain.Digest(a), sig); err != nil && flaw != nil && len(sig) == 65 {
-		err = flaw // says more
+	if err != nil && flaw != nil && len(sig) == 65 {
+		err = flaw // says more to who has an ordinary account
 	}
 	return unsigned(err, a.From)
 }
