@@ -26,8 +26,9 @@ check:
 # Each decoder of outside bytes, for FUZZTIME.
 FUZZTIME ?= 20s
 fuzz:
-	@set -e; for target in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' payments/x402/*_test.go | cut -d' ' -f2); do \
-		go test ./payments/x402 -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME); done
+	@set -e; for package in payments/x402 payments/evm; do \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' $$package/*_test.go | cut -d' ' -f2); do \
+			go test ./$$package -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME); done; done
 
 # Other implementations of x402 and MCP against bin/concierge. Needs Node and npm.
 interop: build

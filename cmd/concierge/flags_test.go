@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestGwei(t *testing.T) {
 	for text, want := range map[string]string{
@@ -15,6 +18,24 @@ func TestGwei(t *testing.T) {
 		var g gwei
 		if err := g.Set(text); err == nil {
 			t.Errorf("%q: %s", text, g.wei)
+		}
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	const one, two = "0x0BA5ED0c6AA8c49038F819E587E2633c4A9F428a", "0xBA5ED110eFDBa3D005bfC882d75358ACBbB85842"
+	var a addresses
+	for _, s := range []string{one, two + ", " + strings.ToLower(one)} {
+		if err := a.Set(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := one + "," + two + "," + one; a.String() != want {
+		t.Errorf("%s, want %s", a.String(), want)
+	}
+	for _, bad := range []string{"", ",", one + ",", one[:41], one + two, strings.Replace(one, "B", "b", 1), "vitalik.eth"} {
+		if err := new(addresses).Set(bad); err == nil {
+			t.Errorf("%q is taken", bad)
 		}
 	}
 }

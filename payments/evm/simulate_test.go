@@ -66,6 +66,19 @@ func TestSimulate(t *testing.T) {
 	}
 }
 
+// What needs more gas than it may have does not work.
+func TestSimulateWithGas(t *testing.T) {
+	c := startChain(t, evm.Options{})
+	payer := c.funded(t, 1)
+	call := evm.Call{To: c.usdc, Data: c.call(t, payer, c.authorize(payer, payee, 1))}
+	for gas, works := range map[uint64]bool{60_000: false, 150_000: true} {
+		call.Gas = gas
+		if err := c.client.Simulate(t.Context(), c.relay.Address(), call); errors.Is(err, evm.ErrReverted) == works || (err == nil) != works {
+			t.Errorf("%d: %v", gas, err)
+		}
+	}
+}
+
 func TestSimulateWithoutReason(t *testing.T) {
 	c := startChain(t, evm.Options{})
 	// No method of the token: it has no fallback, and reverts with nothing.

@@ -104,7 +104,7 @@ func (c *Client) Signed(ctx context.Context, from x402.Address, digest common.Ha
 	if nobody := len(results) == 1 && len(results[0].ReturnData) == 0; nobody && deploy != nil {
 		return ErrFactory
 	}
-	return fmt.Errorf("%w: %s has not signed it", ErrSignature, from)
+	return fmt.Errorf("%w: there is no wallet of this address that approves it", ErrSignature)
 }
 
 // around is a call of a wallet, its deployment, and the call again. If somebody
