@@ -199,6 +199,34 @@ func TestSettleAnswers(t *testing.T) {
 	}
 }
 
+// A token that looks like one of x402's reasons is told by nobody.
+func TestReasonsThatAreTheToken(t *testing.T) {
+	const token = "a_word_of_mine"
+	s := testnet.sale(t, 2)
+	rec := newRecord(t)
+	rec.secret(token)
+	for _, word := range []string{token, "bearer_" + token, strings.ToUpper(token)} {
+		web := puppet(t, 200, fmt.Sprintf(`{"isValid":false,"invalidReason":%q,"success":false,"errorReason":%q}`, word, word))
+		credential, err := facilitator.NewBearer(strings.TrimPrefix(web.URL, "http://"), token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := facilitator.NewClient(web.URL, credential)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := c.Verify(t.Context(), s.payment, s.r)
+		if err != nil || v.IsValid || v.InvalidReason != x402.ReasonPayload {
+			t.Errorf("%s: %+v, %v", word, v, err)
+		}
+		r, err := c.Settle(t.Context(), s.payment, s.r)
+		if err == nil {
+			t.Errorf("%s: %+v", word, r)
+		}
+		fmt.Fprintln(rec, v, r, err)
+	}
+}
+
 // Faults of the way there and back. Only where nothing can have left is the
 // payment known not to be submitted.
 func TestFaultsOfTheWay(t *testing.T) {
@@ -287,6 +315,9 @@ func TestFaultsOfTheWay(t *testing.T) {
 			fmt.Fprintln(rec, err)
 			if err == nil || !cmp.Equal(got, x402.SettleResponse{}) || errors.Is(err, payments.ErrNotSettled) == c.sent {
 				t.Errorf("settle: %+v, %v", got, err)
+			}
+			if strings.HasPrefix(name, "redirected") && !strings.Contains(err.Error(), "redirect") && name != "redirected nowhere" {
+				t.Errorf("%v", err)
 			}
 			if !strings.Contains(err.Error(), client.Host()) {
 				t.Errorf("whose error is %q?", err)
