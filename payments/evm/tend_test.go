@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"math/big"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,17 +34,26 @@ func (n *node) cheap(baseFee int64) {
 
 // submitted has every transaction that is submitted from now on noted.
 func (n *node) submitted(t *testing.T) func() []*types.Transaction {
-	var all []*types.Transaction
+	var (
+		mu  sync.Mutex
+		all []*types.Transaction
+	)
 	n.on(submit, func(c call) []byte {
 		var raw hexutil.Bytes
 		tx := new(types.Transaction)
 		if err := errors.Join(json.Unmarshal(c.Params[0], &raw), tx.UnmarshalBinary(raw)); err != nil {
 			t.Error(err)
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		all = append(all, tx)
 		return c.forward()
 	})
-	return func() []*types.Transaction { return all }
+	return func() []*types.Transaction {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(all)
+	}
 }
 
 // pooled waits until the node's pool has sorted in what it was given, and counts
@@ -279,8 +291,8 @@ func TestUnknownThenRefused(t *testing.T) {
 // Until the node says something about the one before, nothing is sent.
 func TestNothingBehindAnUnknown(t *testing.T) {
 	s := faultySender(t)
-	log := 0
-	s.node.on(submit, func(c call) []byte { log = c.Nth; return nil })
+	var tries atomic.Int64
+	s.node.on(submit, func(call) []byte { tries.Add(1); return nil })
 	first, err := s.try(t)
 	if err == nil || errors.Is(err, evm.ErrNotSent) {
 		t.Fatal(err)
@@ -290,8 +302,8 @@ func TestNothingBehindAnUnknown(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if log != 3 {
-		t.Errorf("%d submissions of the first, want 3", log)
+	if tries := tries.Load(); tries != 3 {
+		t.Errorf("%d submissions of the first, want 3", tries)
 	}
 	s.node.heal()
 	s.mined(t, 1)
