@@ -15,7 +15,7 @@
 //	settling ── money moved ───────────────▶ settled
 //	   │                                        ▲ seats still there
 //	   └─ refused, or expired unused ─▶ failed ─┤ money moved after all
-//	                                            ▼ seats gone
+//	                                            ▼ seats gone, or event cancelled
 //	                                           owed
 //
 // Money that moved can still be taken back by a reorganisation of the chain
@@ -23,5 +23,10 @@
 // then a payment stays open; should its transfer go, it is settling, or failed,
 // again.
 //
-// Start with [New], [Cashier.Quote], [Cashier.Repeat] and [Cashier.Pay].
+// Money that buys nothing any more goes back: it is a refund from the moment it
+// is owed until the chain has the transfer to who paid ([Refunds]). Hosts that
+// may owe one are on the server-wide list of [Debtors].
+//
+// Start with [New], [Cashier.Quote], [Cashier.Repeat] and [Cashier.Pay]; for
+// refunds with [Cashier.Owe] and [Cashier.Refund].
 package payments

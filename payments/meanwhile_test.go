@@ -165,6 +165,9 @@ func TestLateMoney(t *testing.T) {
 				if err != nil || paid.State != c.last || paid.Transaction == (x402.Bytes32{}) {
 					t.Errorf("at last: %+v, %v", paid, err)
 				}
+				if has := testnet.balance(t, g.Address()); (has == price) != c.others {
+					t.Errorf("the guest has %s", has)
+				}
 			})
 		}
 	}

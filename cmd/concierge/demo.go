@@ -22,6 +22,7 @@ import (
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server"
 	"github.com/events-concierge/concierge/server/guest"
+	"github.com/events-concierge/concierge/tools"
 )
 
 func newDemo() *cobra.Command {
@@ -134,10 +135,11 @@ func (d *demo) scenes(ctx context.Context) error {
 	defer atSchool.Close()
 
 	d.story.part("It books: what is free, and what is below its ceiling of $" + guest.DefaultMaxPrice.USD())
-	if err := d.book(ctx, atClub, evening); err != nil {
+	if _, err := d.book(ctx, atClub, evening); err != nil {
 		return err
 	}
-	if err := d.book(ctx, atClub, concert); err != nil {
+	ticket, err := d.book(ctx, atClub, concert)
+	if err != nil {
 		return err
 	}
 
@@ -155,9 +157,18 @@ func (d *demo) scenes(ctx context.Context) error {
 		return err
 	}
 	defer generous.Close()
-	if err := d.book(ctx, generous, course); err != nil {
+	if _, err := d.book(ctx, generous, course); err != nil {
 		return err
 	}
+
+	d.story.part("It changes its mind, twice")
+	if err := d.cancel(ctx, atClub, ticket); err != nil {
+		return err
+	}
+	if _, err := d.book(ctx, atClub, concert); err != nil {
+		return err
+	}
+
 	d.story.part("The books and the chain agree")
 	return errors.Join(d.balance(ctx, club), d.balance(ctx, school))
 }
@@ -245,29 +256,47 @@ func (d *demo) visit(ctx context.Context, h demoHost, ceiling x402.Amount) (*gue
 	return g, nil
 }
 
-func (d *demo) book(ctx context.Context, h *guest.Host, e guest.Event) error {
+// book returns the RSVP's id.
+func (d *demo) book(ctx context.Context, h *guest.Host, e guest.Event) (string, error) {
 	asked, free, err := h.Quote(ctx, guest.Wish{EventID: e.ID})
 	if err != nil {
-		return err
+		return "", err
 	}
 	if asked == nil {
 		d.story.tell("booked", fmt.Sprintf("%s: %s, RSVP %s, free", e.Title, free.Status, free.ID), free)
-		return nil
+		return free.ID, nil
 	}
 	amount, err := asked.Accepts[0].Amount.Amount()
 	if err != nil {
-		return err
+		return "", err
 	}
 	d.story.tell("asked", fmt.Sprintf("%s: %s atomic units ($%s) to %s", e.Title, amount, amount.USD(), asked.Accepts[0].PayTo), asked)
 	booked, err := h.Book(ctx, guest.Wish{EventID: e.ID})
 	if err != nil {
-		return err
+		return "", err
 	}
 	d.story.tell("booked", fmt.Sprintf("%s: %s, RSVP %s", e.Title, booked.RSVP.Status, booked.RSVP.ID), booked.RSVP)
 	d.story.tell("paid", fmt.Sprintf("$%s in transaction %s", booked.Paid.USD(), booked.RSVP.Transaction), booked.Receipt)
 	if booked.RSVP.Status != "confirmed" || booked.RSVP.Transaction == "" {
-		return fmt.Errorf("%s: not confirmed with a transaction", e.Title)
+		return "", fmt.Errorf("%s: not confirmed with a transaction", e.Title)
 	}
+	return booked.RSVP.ID, nil
+}
+
+// cancel cancels an RSVP; the money comes back from the Host's own wallet.
+func (d *demo) cancel(ctx context.Context, h *guest.Host, id string) error {
+	answer, err := h.Call(ctx, "cancel_rsvp", map[string]string{"rsvp_id": id})
+	if err != nil {
+		return err
+	}
+	var r tools.RSVP
+	if err := json.Unmarshal(answer.Structured, &r); err != nil {
+		return err
+	}
+	if answer.Failed || r.Refund == nil || r.Refund.Status != "settled" {
+		return fmt.Errorf("cancel %s: not paid back: %s", id, answer.Structured)
+	}
+	d.story.tell("back", fmt.Sprintf("RSVP %s is %s: $%s in transaction %s", r.ID, r.Status, r.Refund.USD, r.Refund.Transaction), r)
 	return nil
 }
 

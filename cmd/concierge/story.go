@@ -51,7 +51,7 @@ func (s *story) tell(step, text string, data any) {
 	if s.asJSON {
 		return
 	}
-	code := map[string]string{"booked": "32", "paid": "32", "books": "32", "refused": "33", "asked": "36"}[step]
+	code := map[string]string{"booked": "32", "paid": "32", "back": "32", "books": "32", "refused": "33", "asked": "36"}[step]
 	if code == "" {
 		code = "2"
 	}
