@@ -16,20 +16,16 @@ var ErrConflict = errors.New("this payment's identifier is another payment's")
 // extensions returns what a quote says of x402's extensions; offer is nil where
 // nobody signs it.
 func extensions(offer json.RawMessage) json.RawMessage {
-	all := map[string]json.RawMessage{x402.ExtensionIdentifier: x402.IdentifierExtension()}
+	s := `"` + x402.ExtensionIdentifier + `":` + string(x402.IdentifierExtension()) + `}`
 	if offer != nil {
-		all[x402.ExtensionOfferReceipt] = offer
+		s = `"` + x402.ExtensionOfferReceipt + `":` + string(offer) + `,` + s
 	}
-	raw, err := json.Marshal(all)
-	if err != nil {
-		panic(err) // both are JSON of package x402
-	}
-	return raw
+	return json.RawMessage(`{` + s)
 }
 
-// checkIdentifier finds out early, and without holding anything, that a new payment
-// has the identifier of another: also when its booking can't be had any more
-// because that one has it. Errors: [ErrConflict].
+// checkIdentifier finds out early, and without holding anything, that a new
+// payment has the identifier of another: also when its booking can't be had any
+// more because that one has it. Errors: [ErrConflict].
 func (c *Cashier) checkIdentifier(ctx context.Context, user string, p x402.Payment) error {
 	if p.Identifier == "" {
 		return nil
@@ -49,9 +45,9 @@ func (c *Cashier) checkIdentifier(ctx context.Context, user string, p x402.Payme
 	return err
 }
 
-// takeIdentifier makes an identifier free that has a payment which came to nothing:
-// its payer has been asked to pay anew, and may call that the same thing. The
-// claim is then as good as gone ([errGone]). Errors: [ErrConflict].
+// takeIdentifier frees the identifier of a payment that came to nothing: its
+// payer has been asked to pay anew, and may call that the same thing. The claim
+// is then as good as gone ([errGone]). Errors: [ErrConflict].
 func (c *Cashier) takeIdentifier(ctx context.Context, ledger Ledger, standing Claim) error {
 	err := conflict(ctx, ledger, standing)
 	if !errors.Is(err, errGone) {
