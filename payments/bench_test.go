@@ -41,7 +41,7 @@ func (instant) Await(_ context.Context, tx common.Hash, _ evm.Transfer, _ uint64
 }
 
 // most is the CPU that a booking may take, in that of one synced commit.
-const most = 12
+const most = 20
 
 // BenchmarkPay measures what a booking costs without its network: the Cashier's
 // own part and the commits of its books, one after the other and 32 at a time.
