@@ -4,7 +4,7 @@
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      := CGO_ENABLED=0 go
 
-.PHONY: build demo test check fuzz torture torture-short interop generate clean
+.PHONY: build demo test check bench fuzz torture torture-short interop generate clean
 
 build:
 	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/concierge ./cmd/concierge
@@ -23,12 +23,19 @@ check:
 	go tool staticcheck ./...
 	CGO_ENABLED=1 go test -race ./...
 
-# Each decoder of outside bytes, for FUZZTIME.
+# What things cost. BENCHTIME is a time or, with an x behind it, a number.
+BENCHTIME ?= 1s
+bench:
+	$(GO) test $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u) \
+		-run '^$$' -bench . -benchmem -benchtime $(BENCHTIME)
+
+# Every fuzz target of every package for FUZZTIME, two at a time. docs/development.md
+# says which decoder has which.
 FUZZTIME ?= 20s
 fuzz:
-	@set -e; for package in payments/x402 payments/evm; do \
-		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' $$package/*_test.go | cut -d' ' -f2); do \
-			go test ./$$package -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME); done; done
+	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' . | sed -E 's|/[^/]*:func | |' | sort | \
+		xargs -P 2 -n 2 sh -c 'out=$$($(GO) test "$$0" -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) \
+			-fuzzminimizetime 100x -parallel 1 2>&1) && echo "$$0 $$1 $$(echo "$$out" | grep elapsed | tail -1)" || { echo "$$out"; exit 1; }'
 
 # Other implementations of x402 and MCP against bin/concierge. Needs Node and npm.
 interop: build

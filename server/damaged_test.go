@@ -160,34 +160,35 @@ func unreadable() (all []damage) {
 	add(2, "resource", `"mcp://tool/rsvp_to_event"`, payload, "resource is a string")
 	add(2, "extensions", "[]", payload, "extensions is not an object")
 
-	replace := func(name, old, new string, says string) {
+	edit := func(name, says string, json func(string) string) {
 		all = append(all, damage{name: name, reason: payload, says: says,
-			json: func(raw []byte) []byte { return []byte(strings.Replace(string(raw), old, new, 1)) }})
+			json: func(raw []byte) []byte { return []byte(json(string(raw))) }})
+	}
+	replace := func(name, old, new, says string) {
+		edit(name, says, func(raw string) string { return strings.Replace(raw, old, new, 1) })
 	}
 	replace("two payees", `"to":"`, `"to":"0x0000000000000000000000000000000000000001","to":"`, "a member occurs twice")
 	replace("a payee in two cases", `"to":"`, `"To":"0x0000000000000000000000000000000000000001","to":"`, "a member occurs twice")
 	replace("two payloads", `"payload":`, `"payload":{},"payload":`, "a member occurs twice")
 	replace("too large", `"x402Version"`, `"note":"`+strings.Repeat("x", x402.MaxPayment)+`","x402Version"`, "larger than allowed")
-	replace("an array of one", "{", "[{", "")
-	all[len(all)-1].json = func(raw []byte) []byte { return []byte("[" + string(raw) + "]") }
-	all[len(all)-1].says = "not the JSON that was expected"
+	edit("a list of one", "not the JSON that was expected", func(raw string) string { return "[" + raw + "]" })
 	return all
 }
 
 // misspelt payments: the JSON is good, the base64 of it or around it is not.
-func misspelt() []damage {
-	return []damage{
-		{name: "trailing bytes", base64: func(s string) string { return toBase64(append(fromBase64(s), "{}"...)) }, reason: x402.ReasonPayload, says: "bytes after the end"},
-		{name: "cut off", base64: func(s string) string { return toBase64(fromBase64(s)[:200]) }, reason: x402.ReasonPayload, says: "not the JSON"},
-		{name: "base64 twice", base64: func(s string) string { return toBase64([]byte(s)) }, reason: x402.ReasonPayload, says: "not the JSON"},
-		{name: "base64 for URLs", base64: func(s string) string { return "_-" + s[2:] }, reason: x402.ReasonPayload, says: "not standard base64"},
-		{name: "half a padding", base64: func(s string) string {
-			return toBase64(append(fromBase64(s), strings.Repeat(" ", 2-len(fromBase64(s))%3)...)) + "="
-		}, reason: x402.ReasonPayload, says: "not standard base64"},
-		{name: "the JSON itself", base64: func(s string) string { return string(fromBase64(s)) }, reason: x402.ReasonPayload, says: "not standard base64"},
-		{name: "no payment at all", base64: func(string) string { return "paid" }, reason: x402.ReasonPayload, says: "not the JSON"},
-		{name: "two in one value", base64: func(s string) string { return s + "," + s }, reason: x402.ReasonPayload, says: "not standard base64"},
+func misspelt() (all []damage) {
+	add := func(name, says string, change func(string) string) {
+		all = append(all, damage{name: name, base64: change, reason: x402.ReasonPayload, says: says})
 	}
+	add("trailing bytes", "bytes after the end", func(s string) string { return toBase64(append(fromBase64(s), "{}"...)) })
+	add("cut off", "not the JSON", func(s string) string { return toBase64(fromBase64(s)[:200]) })
+	add("base64 twice", "not the JSON", func(s string) string { return toBase64([]byte(s)) })
+	add("base64 for URLs", "not standard base64", func(s string) string { return "_-" + s[2:] })
+	add("too much padding", "not standard base64", func(s string) string { return s + "=" })
+	add("the JSON itself", "not standard base64", func(s string) string { return string(fromBase64(s)) })
+	add("two in one value", "not standard base64", func(s string) string { return s + "," + s })
+	add("a word", "not the JSON", func(string) string { return "paid" })
+	return all
 }
 
 func fromBase64(s string) []byte {

@@ -43,10 +43,11 @@ func decode(list, cursor string) (position, error) {
 	rest, ok := strings.CutPrefix(string(raw), list+".")
 	number, id, more := strings.Cut(rest, ".")
 	n, err := strconv.ParseInt(number, 10, 64)
-	if !ok || !more || err != nil {
+	p := position{n, id}
+	if !ok || !more || err != nil || p.encode(list) != cursor {
 		return position{}, ErrCursor
 	}
-	return position{n, id}, nil
+	return p, nil
 }
 
 // page cuts off the row that was read to see if there are more, and returns

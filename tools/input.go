@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/mail"
 	"reflect"
 	"strings"
@@ -59,7 +60,7 @@ func DecodeInput(raw []byte, into any) error {
 	d.DisallowUnknownFields()
 	err := d.Decode(into)
 	if err == nil {
-		if d.More() {
+		if _, err := d.Token(); err != io.EOF {
 			return invalid("The arguments must be one JSON object; there is something behind it.")
 		}
 		return nil

@@ -167,6 +167,7 @@ func TestDecodeInput(t *testing.T) {
 		{"an id that is a number", `{"event_id": 7}`, "event_id must be a string, not a number."},
 		{"an array", `[]`, "The arguments must be a JSON object, not a array."},
 		{"two objects", `{} {}`, "The arguments must be one JSON object; there is something behind it."},
+		{"a brace too many", `{}}`, "The arguments must be one JSON object; there is something behind it."},
 		{"not JSON", `{`, "The arguments must be a JSON object."},
 	} {
 		t.Run(test.name, func(t *testing.T) {

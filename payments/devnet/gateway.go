@@ -127,7 +127,7 @@ func (g *gateway) mined(ctx context.Context, params []any) bool {
 		return false // the node has said so already
 	}
 	if !g.producer.engine.pooled(hash) {
-		return true // it may have gone from the pool into a block just now
+		return true // it may have left the pool for a block since the node was asked
 	}
 	if err := g.producer.mine(ctx, hash); err != nil && ctx.Err() == nil {
 		g.log.Error("transactions wait for a block", "err", err)

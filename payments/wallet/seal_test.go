@@ -138,3 +138,33 @@ func TestPrintingHidesTheKey(t *testing.T) {
 		t.Error(log.String())
 	}
 }
+
+// The document's own checksum does not cover the initialization vector: with
+// another one the same passphrase opens another key.
+func TestUnsealAnotherKey(t *testing.T) {
+	sealed, err := publicWallet(t).Seal(passphrase, wallet.Light)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := edited(t, sealed, []string{"crypto", "cipherparams", "iv"}, strings.Repeat("00", 16))
+	if w, err := wallet.Unseal(changed, passphrase); err == nil {
+		t.Errorf("opened as %s", w.Address())
+	}
+}
+
+// What would take all memory to open, or for ever, is refused before.
+func TestUnsealTooCostly(t *testing.T) {
+	sealed, err := publicWallet(t).Seal(passphrase, wallet.Light)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for field, value := range map[string]any{"n": 1 << 30, "r": 1 << 20, "p": 1 << 20, "dklen": 1 << 40} {
+		if w, err := wallet.Unseal(edited(t, sealed, []string{"crypto", "kdfparams", field}, value), passphrase); err == nil ||
+			!strings.Contains(err.Error(), "too long") {
+			t.Errorf("%s of %v: %v, %v", field, value, w, err)
+		}
+	}
+	if w, err := wallet.Unseal(append(sealed, make([]byte, 1<<20)...), passphrase); err == nil || !strings.Contains(err.Error(), "too large") {
+		t.Errorf("%v, %v", w, err)
+	}
+}

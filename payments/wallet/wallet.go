@@ -194,7 +194,7 @@ func Unseal(sealed []byte, passphrase string) (l *Local, err error) {
 	}
 	// The document's checksum does not cover the whole of it: a damaged one may
 	// open as another account's key.
-	if l = local(key.PrivateKey); l.address != address {
+	if l = local(key.PrivateKey); l.address != address && !address.IsZero() {
 		return nil, errors.New("not a keystore: it is damaged")
 	}
 	return l, nil
@@ -208,7 +208,8 @@ const (
 	maxKey    = 64       // bytes
 )
 
-// inspect returns whose key a keystore has, unless it costs too much to open.
+// inspect returns whose key a keystore has, or the zero address if it does not
+// say so. It refuses one that costs too much to open.
 func inspect(sealed []byte) (x402.Address, error) {
 	if len(sealed) > maxSealed {
 		return x402.Address{}, errors.New("it is too large")
@@ -232,6 +233,9 @@ func inspect(sealed []byte) (x402.Address, error) {
 	}
 	if work > maxScrypt {
 		return x402.Address{}, errors.New("it takes too long to open")
+	}
+	if document.Address == "" {
+		return x402.Address{}, nil
 	}
 	return x402.ParseAddress("0x" + strings.ToLower(strings.TrimPrefix(document.Address, "0x")))
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/events-concierge/concierge/tools"
 )
 
-func mustOpen(t *testing.T, dir, network string) *host.Hosts {
+func mustOpen(t testing.TB, dir, network string) *host.Hosts {
 	t.Helper()
 	h, err := host.Open(t.Context(), host.Config{Dir: dir, Network: network, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
