@@ -16,9 +16,9 @@ import {
   parseEther,
   publicActions,
 } from "viem";
-import { serializeErc6492Signature } from "viem/utils";
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
 import { baseSepolia } from "viem/chains";
+import { serializeErc6492Signature } from "viem/utils";
 import { concierge, start } from "./process.mjs";
 
 export const network = "eip155:84532";
@@ -29,7 +29,8 @@ const multicall = "0xcA11bde05977b3631167028862bE2a173976CA11";
 export const walletFactory = "0x4e59b44847b379578588920cA78FbF26c0B4956C";
 
 /** Creation code of a contract that approves what the owner signed, which it is given. */
-const ownerWallet = `0x${readFileSync(new URL("../payments/devnet/contracts/build/OwnerWallet.bin", import.meta.url), "utf8").trim()}`;
+const ownerWalletFile = new URL("../payments/devnet/contracts/build/OwnerWallet.bin", import.meta.url);
+const ownerWallet = `0x${readFileSync(ownerWalletFile, "utf8").trim()}`;
 
 const token = parseAbi([
   "event Transfer(address indexed from, address indexed to, uint256 value)",
@@ -84,7 +85,10 @@ class Chain {
     const wrap = (signature) => serializeErc6492Signature({ address: deployment.to, data: deployment.data, signature });
     return {
       address,
-      signTypedData: async (data) => (deployed ? (s) => s : wrap)(await owner.signTypedData(data)),
+      signTypedData: async (data) => {
+        const signature = await owner.signTypedData(data);
+        return deployed ? signature : wrap(signature);
+      },
     };
   }
 
@@ -148,7 +152,7 @@ export async function anvil(from) {
   for (const address of [usdc, multicall])
     await steer.setCode({ address, bytecode: await from.client.getCode({ address }) });
   const minter = privateKeyToAccount(generatePrivateKey());
-  await steer.setStorageAt({ address: usdc, index: 0, value: `0x${minter.address.slice(2).padStart(64, "0")}` });
+  await steer.setStorageAt({ address: usdc, index: 0, value: padHex(minter.address) }); // see FiatToken.sol
   await steer.setBalance({ address: minter.address, value: parseEther("1000") });
   const mint = chain.wallet(minter);
   chain.fund = async (address, amount) => {

@@ -51,11 +51,11 @@ async function overMCP(url, fetch) {
 const rsvpCall = (event, seats) => ({ name: "rsvp_to_event", arguments: { event_id: event, seats } });
 
 /** Wants an RSVP of a tool's result, and the receipt beside it to be of the same payment. */
-function rsvpOf(result, { receipt = result._meta?.["x402/payment-response"] } = {}) {
+function rsvpOf(result) {
   assert.notEqual(result.isError, true, result.content[0].text);
   const rsvp = result.structuredContent;
   assert.deepEqual(JSON.parse(result.content[0].text), rsvp);
-  sameReceipt(receipt, rsvp);
+  sameReceipt(result._meta?.["x402/payment-response"], rsvp);
   return rsvp;
 }
 
