@@ -1,26 +1,36 @@
 // The chains that are paid on, seen through their JSON-RPC alone.
 
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import {
+  concat,
   createPublicClient,
   createTestClient,
   createWalletClient,
   formatUnits,
+  getCreate2Address,
   http,
+  padHex,
   parseAbi,
   parseEther,
   publicActions,
 } from "viem";
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
 import { baseSepolia } from "viem/chains";
+import { serializeErc6492Signature } from "viem/utils";
 import { concierge, start } from "./process.mjs";
 
 export const network = "eip155:84532";
 export const networkV1 = "base-sepolia";
 export const usdc = "0x036CbD53842c5426634e7929541eC2318f3dCF7e";
 const multicall = "0xcA11bde05977b3631167028862bE2a173976CA11";
+/** Deploys whatever it is sent: 32 bytes of salt and the code, by CREATE2. Both chains have it. */
+export const walletFactory = "0x4e59b44847b379578588920cA78FbF26c0B4956C";
+
+/** Creation code of a contract that approves what the owner signed, which it is given. */
+const ownerWalletFile = new URL("../payments/devnet/contracts/build/OwnerWallet.bin", import.meta.url);
+const ownerWallet = `0x${readFileSync(ownerWalletFile, "utf8").trim()}`;
 
 const token = parseAbi([
   "event Transfer(address indexed from, address indexed to, uint256 value)",
@@ -42,7 +52,7 @@ class Chain {
   /** network is what our commands call it. */
   constructor(name, network, server) {
     this.name = name;
-    this.flags = ["--network", network, "--rpc", server.url];
+    this.flags = ["--network", network, "--rpc", server.url, "--wallet-factory", walletFactory];
     this.url = server.url;
     this.client = createPublicClient({ chain: baseSepolia, transport: http(this.url), pollingInterval: 50 });
   }
@@ -54,6 +64,32 @@ class Chain {
     await this.fund(account.address, amount);
     assert.equal(await this.balance(account.address), amount);
     return Object.assign(account, { key });
+  }
+
+  /**
+   * A smart wallet with that many atomic units of USDC: it signs by EIP-1271, and says
+   * by ERC-6492 how it is deployed unless it is already.
+   */
+  async smartWallet(amount, { deployed }) {
+    const owner = await this.account(1n);
+    const salt = generatePrivateKey(); // 32 bytes like any
+    const code = concat([ownerWallet, padHex(owner.address)]);
+    const deployment = { to: walletFactory, data: concat([salt, code]) };
+    const address = getCreate2Address({ from: walletFactory, salt, bytecode: code });
+    if (deployed) {
+      const hash = await this.wallet(owner).sendTransaction(deployment);
+      await this.client.waitForTransactionReceipt({ hash });
+    }
+    assert.equal(Boolean(await this.client.getCode({ address })), deployed);
+    await this.fund(address, amount);
+    const wrap = (signature) => serializeErc6492Signature({ address: deployment.to, data: deployment.data, signature });
+    return {
+      address,
+      signTypedData: async (data) => {
+        const signature = await owner.signTypedData(data);
+        return deployed ? signature : wrap(signature);
+      },
+    };
   }
 
   /** A viem client that signs and sends for an account. */
@@ -116,7 +152,7 @@ export async function anvil(from) {
   for (const address of [usdc, multicall])
     await steer.setCode({ address, bytecode: await from.client.getCode({ address }) });
   const minter = privateKeyToAccount(generatePrivateKey());
-  await steer.setStorageAt({ address: usdc, index: 0, value: `0x${minter.address.slice(2).padStart(64, "0")}` });
+  await steer.setStorageAt({ address: usdc, index: 0, value: padHex(minter.address) }); // see FiatToken.sol
   await steer.setBalance({ address: minter.address, value: parseEther("1000") });
   const mint = chain.wallet(minter);
   chain.fund = async (address, amount) => {

@@ -51,11 +51,11 @@ async function overMCP(url, fetch) {
 const rsvpCall = (event, seats) => ({ name: "rsvp_to_event", arguments: { event_id: event, seats } });
 
 /** Wants an RSVP of a tool's result, and the receipt beside it to be of the same payment. */
-function rsvpOf(result, { receipt = result._meta?.["x402/payment-response"] } = {}) {
+function rsvpOf(result) {
   assert.notEqual(result.isError, true, result.content[0].text);
   const rsvp = result.structuredContent;
   assert.deepEqual(JSON.parse(result.content[0].text), rsvp);
-  sameReceipt(receipt, rsvp);
+  sameReceipt(result._meta?.["x402/payment-response"], rsvp);
   return rsvp;
 }
 
@@ -103,7 +103,10 @@ const requiredV1 = (host, event, seats) => async (result) => {
   return answer.json();
 };
 
-/** The cases, each with a name, a price, seats and book(host, account, event) → RSVP. */
+/**
+ * The cases, each with a name, a price, seats, book(host, account, event, seats) → RSVP,
+ * and account(chain) if it must be a special one.
+ */
 export const clientCases = [
   {
     name: "@x402/fetch, REST",
@@ -204,6 +207,20 @@ export const clientCases = [
       return rsvp;
     },
   },
+  {
+    name: "@x402/fetch, REST, wallet not deployed (ERC-6492)",
+    price: "0.16",
+    account: (chain) => chain.smartWallet(funds, { deployed: false }),
+    book: async (host, account, event, seats) =>
+      (await overREST(wrapFetchWithPayment(fetch, payer(account)), host, event, seats)).rsvp,
+  },
+  {
+    name: "@x402/core v1, MCP _meta, deployed wallet (EIP-1271)",
+    price: "0.17",
+    account: (chain) => chain.smartWallet(funds, { deployed: true }),
+    book: (host, account, event, seats) =>
+      byMeta(host, event, seats, { pay: payer(account), encode: asObject, required: requiredV1(host, event, seats) }),
+  },
 ];
 
 /**
@@ -266,8 +283,8 @@ export async function refused(host) {
 }
 
 /** Makes an event for a case, has it booked, and returns the payment as Chain.found takes it. */
-export async function pays(host, { price, seats = 1, book }) {
-  const account = await host.chain.account(funds);
-  const rsvp = await book(host, account, await host.event(price), seats);
-  return host.booked(rsvp, { account, price, seats });
+export async function pays(host, { price, seats = 1, account = (chain) => chain.account(funds), book }) {
+  const paying = await account(host.chain);
+  const rsvp = await book(host, paying, await host.event(price), seats);
+  return host.booked(rsvp, { account: paying, price, seats });
 }

@@ -24,8 +24,8 @@ export const guestCase = {
 /** Calls the paid tool of an MCP server that is not ours, which costs price. */
 export async function call(url, account, { payTo, price }) {
   const client = new Client({ name: "interop", version: "1.0.0" });
-  const env = { PATH: process.env.PATH, CONCIERGE_WALLET_KEY: account.key };
-  await client.connect(new StdioClientTransport({ command: concierge, args: ["mcp", "guest", "--host", url], env }));
+  const args = ["mcp", "guest", "--host", url];
+  await client.connect(new StdioClientTransport({ command: concierge, args, env: { CONCIERGE_WALLET_KEY: account.key } }));
   const { isError, content } = await client.callTool({ name: "secret", arguments: {} });
   await client.close();
   const texts = content.map(({ text }) => text);

@@ -25,11 +25,8 @@ async function ask(url, { status = 200, token, body } = {}) {
 
 /** `concierge serve` on a chain with these flags and variables, and a Host. */
 export async function serve(chain, args, env) {
-  const server = await start(
-    concierge,
-    ["serve", "--addr", "127.0.0.1:0", "--data", folder(), ...chain.flags, ...args],
-    env,
-  );
+  const all = ["serve", "--addr", "127.0.0.1:0", "--data", folder(), ...chain.flags, ...args];
+  const server = await start(concierge, all, env);
   const { user, owner_token, mcp_url, wallet_address } = await ask(`${server.url}/api/users`, {
     status: 201,
     body: { email: "host@example.org" },
@@ -48,8 +45,10 @@ export async function serve(chain, args, env) {
       return (await ask(`${api}/events`, { status: 201, token: owner_token, body })).id;
     },
 
+    /** The event as everybody sees it. */
     look: (event) => ask(`${api}/events/${event}`),
 
+    /** The URL at which it is booked. */
     rsvps: (event) => `${api}/events/${event}/rsvps`,
 
     /**

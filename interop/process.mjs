@@ -13,7 +13,6 @@ export const concierge = fileURLToPath(new URL("../bin/concierge", import.meta.u
 const startLimit = 60_000; // ms; on a busy machine
 const stopLimit = 20_000;
 const callLimit = 60_000;
-
 const logLines = 40;
 
 const running = new Set();

@@ -12,7 +12,7 @@ import { ExactEvmScheme } from "@x402/evm/exact/server";
 import { paymentMiddleware, x402ResourceServer } from "@x402/express";
 import { withX402 } from "agents/x402";
 import express from "express";
-import { network } from "./chain.mjs";
+import { network, walletFactory } from "./chain.mjs";
 import { listen } from "./process.mjs";
 
 /**
@@ -27,6 +27,7 @@ export async function facilitator(chain, options) {
   const reference = registerExactEvmScheme(new x402Facilitator(), {
     signer: toFacilitatorEvmSigner({ ...chain.wallet(account), address: account.address }, options),
     networks: network,
+    eip6492AllowedFactories: [walletFactory],
   });
   const judged = [];
   const events = new EventEmitter();

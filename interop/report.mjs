@@ -46,9 +46,10 @@ export class Report {
   }
 
   table() {
+    const rows = this.rows.toSorted((a, b) => a.chain.name.localeCompare(b.chain.name)); // which go on side by side
     const lines = [
       ["case", "settled by", "chain", "paid", "transfer found in", "outcome"],
-      ...this.rows.map((r) => [r.name, r.settler, r.chain.name, r.paid ?? "", r.transaction ?? "", r.outcome]),
+      ...rows.map((r) => [r.name, r.settler, r.chain.name, r.paid ?? "", r.transaction ?? "", r.outcome]),
     ];
     const width = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
     return lines.map((line) => line.map((cell, column) => cell.padEnd(width[column])).join("  ").trimEnd()).join("\n");

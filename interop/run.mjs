@@ -75,25 +75,31 @@ async function asked({ chain, wallet }, judge) {
 async function facilitates(chain, settler, url) {
   const where = { chain, settler };
   await report.payment("@x402/fetch → @x402/express", where, () => overHTTP(chain, url));
+  const undeployed = await chain.smartWallet(1_000_000n, { deployed: false });
+  await report.payment("@x402/fetch → @x402/express, ERC-6492", where, () => overHTTP(chain, url, undeployed));
   await report.payment("@x402/core v1 → its HTTPFacilitatorClient", where, () => ofVersion1(chain, url));
   await report.check("@x402/fetch without money → @x402/express", where, () => overHTTPWithoutMoney(chain, url));
 }
 
+/** All that is tried on each chain. */
+async function tryAll(chain) {
+  const judge = await facilitator(chain);
+  const overPipes = { chain, settler: "concierge mcp host" };
+  await report.payment("agents/x402, stdio", overPipes, async () => overStdio(chain, await gas(chain)));
+  await sells(chain);
+  await sells(chain, judge);
+  await report.payment("concierge mcp guest → agents/x402", { chain, settler: reference }, () => toGuest(chain, judge));
+  const ours = await start(concierge, ["facilitator", "--addr", "127.0.0.1:0", ...chain.flags], await gas(chain));
+  await facilitates(chain, "concierge facilitator", ours.url);
+}
+
 try {
-  const ours = await devnet();
-  const theirs = await anvil(ours);
-  for (const chain of [ours, theirs]) {
-    const judge = await facilitator(chain);
-    await report.payment("agents/x402, stdio", { chain, settler: "concierge mcp host" }, async () => overStdio(chain, await gas(chain)));
-    await sells(chain);
-    await sells(chain, judge);
-    const where = { chain, settler: reference };
-    await report.payment("concierge mcp guest → agents/x402", where, () => toGuest(chain, judge));
-    const standalone = await start(concierge, ["facilitator", "--addr", "127.0.0.1:0", ...chain.flags], await gas(chain));
-    await facilitates(chain, "concierge facilitator", standalone.url);
-  }
-  await facilitates(ours, "concierge devnet", `${ours.url}/facilitator`);
-  await settlesLate(theirs);
+  const embedded = await devnet();
+  const independent = await anvil(embedded);
+  await Promise.all([
+    tryAll(embedded).then(() => facilitates(embedded, "concierge devnet", `${embedded.url}/facilitator`)),
+    tryAll(independent).then(() => settlesLate(independent)),
+  ]);
 } finally {
   await stopAll();
 }

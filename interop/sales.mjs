@@ -13,9 +13,9 @@ import { paidTool, resource } from "./reference.mjs";
 
 const funds = 1_000_000n; // atomic units of USDC
 
-/** @x402/fetch buys from @x402/express. */
-export async function overHTTP(chain, facilitatorURL) {
-  const account = await chain.account(funds);
+/** @x402/fetch buys from @x402/express, with an ordinary account or another. */
+export async function overHTTP(chain, facilitatorURL, account) {
+  account ??= await chain.account(funds);
   const offer = { payTo: address(), price: "0.05" };
   const shop = await resource(facilitatorURL, offer);
   const answer = await wrapFetchWithPayment(fetch, payer(account))(`${shop.url}/secret`);
