@@ -111,9 +111,16 @@ func (h *Host) order(e store.Event, b payments.Booking) (payments.Order, error) 
 	}, nil
 }
 
-// answer tells what came of a payment. One that failed is asked for anew, with
-// the reason; one that is not decided yet never is.
+// answer tells what came of a payment, by what the books say now: another
+// process may have gone on with it since it was returned. One that failed is asked
+// for anew, with the reason; one that is not decided yet never is.
 func (h *Host) answer(ctx context.Context, b payments.Booking, p payments.Payment) (RSVP, *x402.SettleResponse, error) {
+	rsvp, err := h.Store.RSVP(ctx, p.RSVPID)
+	if err != nil {
+		receipt := payments.Receipt(p)
+		return RSVP{}, &receipt, explain(err)
+	}
+	p = *rsvp.Payment
 	receipt := payments.Receipt(p)
 	if p.State == payments.Failed {
 		message := fmt.Sprintf("The payment failed (%s). No money was taken; sign a new payment to book.", p.Reason)
@@ -126,10 +133,6 @@ func (h *Host) answer(ctx context.Context, b payments.Booking, p payments.Paymen
 			return RSVP{}, &receipt, explain(err)
 		}
 		return RSVP{}, &receipt, h.askAgain(order, p.Reason, message)
-	}
-	rsvp, err := h.Store.RSVP(ctx, p.RSVPID)
-	if err != nil {
-		return RSVP{}, &receipt, explain(err)
 	}
 	return rsvpOf(rsvp), &receipt, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -142,6 +143,10 @@ func (k *keeper) stop(p *process) {
 	}
 }
 
+// errFinished ends the context of a keeper whose server is to stop as servers
+// do. Otherwise there is no time for that.
+var errFinished = errors.New("the run is finished")
+
 // run keeps the server until ctx ends; it then stops it and waits for that.
 func (k *keeper) run(ctx context.Context) {
 	failed := 0
@@ -216,7 +221,9 @@ func (k *keeper) live(ctx context.Context, l life, mortal bool) (started, asPlan
 			k.tally.add("kills at", "any moment", 1)
 			return true, l.at == ""
 		case <-ctx.Done():
-			if err := p.stop(graceful); err != nil {
+			if context.Cause(ctx) != errFinished {
+				p.kill()
+			} else if err := p.stop(graceful); err != nil {
 				k.fault("%s: %v", k.name, err)
 			}
 			return true, false

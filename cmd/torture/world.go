@@ -106,12 +106,12 @@ func (w *world) torture(ctx context.Context) (faults []string, err error) {
 		return nil, err
 	}
 	var running sync.WaitGroup
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	serving, stop := context.WithCancelCause(ctx)
 	for _, k := range keepers {
 		running.Go(func() { k.run(serving) })
 	}
 	defer running.Wait()
-	defer stop()
+	defer stop(nil)
 	w.tally.add("seconds", "until guests came", int(time.Since(began).Seconds()))
 	if err := w.open(ctx); err != nil {
 		return nil, err
@@ -120,7 +120,7 @@ func (w *world) torture(ctx context.Context) (faults []string, err error) {
 	if err := w.audit(ctx); err != nil {
 		return nil, err
 	}
-	stop()
+	stop(errFinished)
 	running.Wait()
 	w.tally.add("seconds", "slowest answer", int(w.client.slowest.Seconds()))
 	if w.client.slowest > slowestAllowed {
