@@ -75,35 +75,35 @@ func (w *world) note(s *sent) {
 // patientFaults tells whether there is time for what ends late.
 func (w *world) patientFaults() bool { return w.window >= 30*time.Second }
 
-// torture is the whole run. It returns what does not agree; an error means that
-// it could not be found out.
-func (w *world) torture(ctx context.Context) (faults []string, err error) {
+// torture is the whole run. What does not agree is in w.faults; an error means
+// that it could not be found out.
+func (w *world) torture(ctx context.Context) (err error) {
 	if w.dir == "" {
 		if w.dir, err = os.MkdirTemp("", "torture-"); err != nil {
-			return nil, err
+			return err
 		}
 	} else if err := os.Mkdir(w.dir, 0o700); err != nil {
-		return nil, err
+		return err
 	}
 	began := time.Now()
 	w.say("building the product")
 	program := filepath.Join(w.dir, "concierge")
 	if err := build(ctx, program); err != nil {
-		return nil, err
+		return err
 	}
 	w.say("starting the chain")
 	stopChain, err := w.startChain(ctx, program)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, stopChain()) }()
 	keepers, closeProxies, err := w.keepers(ctx, program)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer closeProxies()
 	if err := w.register(ctx, keepers[0]); err != nil {
-		return nil, err
+		return err
 	}
 	var running sync.WaitGroup
 	serving, stop := context.WithCancelCause(ctx)
@@ -114,11 +114,11 @@ func (w *world) torture(ctx context.Context) (faults []string, err error) {
 	defer stop(nil)
 	w.tally.add("seconds", "until guests came", int(time.Since(began).Seconds()))
 	if err := w.open(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	w.say("asking everybody's server once more")
 	if err := w.audit(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	stop(errFinished)
 	running.Wait()
@@ -129,11 +129,11 @@ func (w *world) torture(ctx context.Context) (faults []string, err error) {
 	w.say("comparing books and chain")
 	b, err := w.books(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	b.count(w.tally)
-	w.faults = append(w.faults, w.killer.missed...)
-	return append(w.faults, b.differences()...), nil
+	w.faults = append(append(w.faults, w.killer.missed...), b.differences()...)
+	return nil
 }
 
 func (w *world) say(format string, args ...any) {
@@ -210,8 +210,9 @@ func (w *world) keepers(ctx context.Context, program string) (all []*keeper, sto
 			last()
 			_ = log.Close()
 		}
-		all = append(all, &keeper{name: fmt.Sprintf("server %d", i), program: program, addr: addr, killer: w.killer,
-			taken: w.booked.Load, tally: w.tally, log: log, fault: w.fault, env: []string{who},
+		name := fmt.Sprintf("server %d", i)
+		all = append(all, &keeper{name: name, program: program, addr: addr, killer: w.killer,
+			taken: w.booked.Load, tally: w.tally, log: &watched{log, name, w.fault}, fault: w.fault, env: []string{who},
 			args: []string{"--data", filepath.Join(w.dir, "data"), "--network", "devnet", "--rpc", rpc}})
 		bases = append(bases, "http://"+addr)
 	}
@@ -430,15 +431,15 @@ func (w *world) audit(ctx context.Context) error {
 }
 
 // report prints what happened and what is wrong.
-func (w *world) report(faults []string, err error) {
+func (w *world) report(err error) {
 	fmt.Fprintln(w.out)
 	w.tally.print(w.out)
-	if len(faults) > 0 {
-		fmt.Fprintf(w.out, "\n%d differences:\n", len(faults))
+	if len(w.faults) > 0 {
+		fmt.Fprintf(w.out, "\n%d differences:\n", len(w.faults))
 	}
-	for i, f := range faults {
+	for i, f := range w.faults {
 		if i == 100 {
-			fmt.Fprintf(w.out, "… and %d more\n", len(faults)-i)
+			fmt.Fprintf(w.out, "… and %d more\n", len(w.faults)-i)
 			break
 		}
 		fmt.Fprintln(w.out, "  "+f)
