@@ -91,11 +91,14 @@ func serve(tb testing.TB, changes ...func(*facilitator.ServerConfig)) *served {
 	for _, change := range changes {
 		change(&c)
 	}
-	s := &served{facilitator.NewServer(c), b, "", rec}
+	s := &served{Server: facilitator.NewServer(c), between: b, rec: rec}
 	web := httptest.NewServer(s)
 	s.url = web.URL
 	tb.Cleanup(func() {
 		web.Close()
+		if n := s.Remembered(); n != 0 {
+			tb.Errorf("%d settlements are remembered", n)
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		if err := s.Close(ctx); err != nil {
@@ -384,6 +387,31 @@ func TestServerCallerHangsUp(t *testing.T) {
 	}
 }
 
+// Nothing is kept of a request that came to nothing and whose caller is gone.
+func TestServerForgets(t *testing.T) {
+	s := serve(t)
+	asked, refuse := make(chan struct{}), make(chan struct{})
+	s.between.verify = func() error {
+		close(asked)
+		<-refuse
+		return errors.New("out of reach")
+	}
+	ctx, hangUp := context.WithCancel(t.Context())
+	gone := make(chan struct{})
+	sale, c := testnet.sale(t, 2), s.here(t, func() {})
+	go func() {
+		defer close(gone)
+		_, _ = c.Settle(ctx, sale.payment, sale.r)
+	}()
+	<-asked
+	hangUp()
+	<-gone
+	close(refuse)
+	if err := s.Close(t.Context()); err != nil || s.Remembered() != 0 {
+		t.Errorf("%v, %d settlements are remembered", err, s.Remembered())
+	}
+}
+
 // What goes wrong behind a Server is never told as the payment's fault.
 func TestServerFaults(t *testing.T) {
 	outage := errors.New("out of reach")
@@ -409,7 +437,7 @@ func TestServerFaults(t *testing.T) {
 				return x402.SettleResponse{ErrorReason: "sanctioned"}, nil
 			}
 		}, 200, "sanctioned", true},
-		"a node that fails twice": {func(b *between) { b.await = failing(2, outage) }, 200, "", true},
+		"a node that fails": {func(b *between) { b.await = failing(1, outage) }, 200, "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t)

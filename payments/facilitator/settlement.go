@@ -3,6 +3,7 @@ package facilitator
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -14,10 +15,10 @@ import (
 )
 
 const (
-	// settlementLife is how long the chain is watched for one settlement, and how
-	// long its end is kept for somebody to ask.
+	// settlementLife is how long the chain is watched for one settlement.
 	settlementLife = 10 * time.Minute
-	// maxSettlements is how many may be under way.
+	// maxSettlements is how many may be under way, or wait for somebody to ask how
+	// they ended.
 	maxSettlements = 2000
 	// reorgDepth is how many blocks may be replaced by others under a transfer.
 	reorgDepth = 64
@@ -47,7 +48,6 @@ func identityOf(r x402.FacilitatorRequest) identity {
 // it, so that it is submitted once and they are told the same. It is forgotten
 // when somebody was told its end: for who asks later, the payment is used.
 type settlement struct {
-	begun  time.Time
 	done   chan struct{} // closed at the end; then answer is set
 	answer reply
 	tx     string // guarded by Server.mu; once it is submitted
@@ -89,16 +89,12 @@ func (s *Server) enter(id identity, r x402.FacilitatorRequest) *settlement {
 		return st
 	}
 	if len(s.settlements) >= maxSettlements {
-		for id, st := range s.settlements { // ends that nobody asked for
-			if s.Now().Sub(st.begun) > 2*settlementLife {
-				delete(s.settlements, id)
-			}
-		}
+		maps.DeleteFunc(s.settlements, func(_ identity, st *settlement) bool { return st.ended() })
 	}
 	if s.closed || len(s.settlements) >= maxSettlements {
 		return nil
 	}
-	st := &settlement{begun: s.Now(), done: make(chan struct{})}
+	st := &settlement{done: make(chan struct{})}
 	s.settlements[id] = st
 	s.running.Go(func() { // Close waits for it
 		defer close(st.done)
@@ -109,8 +105,22 @@ func (s *Server) enter(id identity, r x402.FacilitatorRequest) *settlement {
 			}
 		}()
 		st.answer = s.carry(st, r)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if st.tx == "" { // nothing to come back for; it is as if nobody had asked
+			delete(s.settlements, id)
+		}
 	})
 	return st
+}
+
+func (st *settlement) ended() bool {
+	select {
+	case <-st.done:
+		return true
+	default:
+		return false
+	}
 }
 
 func unknown(message string) reply {
