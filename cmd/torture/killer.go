@@ -32,11 +32,14 @@ type killer struct {
 	missed []string
 }
 
-// longestLife is how long a server waits for its end at most, and stepTries how
-// often one that is to die at a step may have lived that long.
 const (
+	// stepWithin is how many payments may be taken, by all servers, until one
+	// has taken the step that it is to die at; stepTries is how often there may
+	// have been more.
+	stepWithin = 200
+	stepTries  = 4
+	// longestLife is how long a server waits for payments to be killed after.
 	longestLife = 20 * time.Second
-	stepTries   = 4
 )
 
 // newKiller plans n deaths or more, spread over so many payments: at every step
@@ -203,9 +206,9 @@ func (k *keeper) live(ctx context.Context, l life, mortal bool) (started, asPlan
 			k.tally.add("kills at", string(l.at), 1)
 			return true, true
 		case now := <-look.C:
-			waits := l.at != "" || k.taken()-from < int64(l.hit)
+			n := k.taken() - from
 			switch {
-			case !mortal || waits && now.Before(latest):
+			case !mortal, l.at != "" && n < stepWithin, l.at == "" && n < int64(l.hit) && now.Before(latest):
 				continue
 			case dies.IsZero():
 				dies = now.Add(l.after)
