@@ -87,16 +87,18 @@ func (k *killer) next() (l life, ok bool) {
 	return l, true
 }
 
-// ended takes a life back. One that did not end where it was to end is lived
-// again.
-func (k *killer) ended(l life, asPlanned bool) {
+// ended takes a life back. One that did not begin, or not end where it was to
+// end, is lived again.
+func (k *killer) ended(l life, started, asPlanned bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.living--
 	if asPlanned {
 		return
 	}
-	l.tries++
+	if started {
+		l.tries++
+	}
 	if l.tries == stepTries {
 		k.missed = append(k.missed, fmt.Sprintf("no server took the step %q %d times", l.at, l.hit))
 		return
@@ -157,7 +159,7 @@ func (k *keeper) run(ctx context.Context) {
 		l, mortal := k.killer.next()
 		started, asPlanned := k.live(ctx, l, mortal)
 		if mortal {
-			k.killer.ended(l, asPlanned)
+			k.killer.ended(l, started, asPlanned)
 		}
 		if started {
 			failed = 0
