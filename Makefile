@@ -4,7 +4,7 @@
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      := CGO_ENABLED=0 go
 
-.PHONY: build demo test check fuzz torture torture-short generate clean
+.PHONY: build demo test check fuzz torture torture-short interop generate clean
 
 build:
 	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/concierge ./cmd/concierge
@@ -28,6 +28,10 @@ FUZZTIME ?= 20s
 fuzz:
 	@set -e; for target in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' payments/x402/*_test.go | cut -d' ' -f2); do \
 		go test ./payments/x402 -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME); done
+
+# Other implementations of x402 and MCP against bin/concierge. Needs Node and npm.
+interop: build
+	cd interop && npm ci && node run.mjs
 
 # Servers killed and lied to, and their books held against the chain: see
 # docs/development.md. The short form is part of CI.

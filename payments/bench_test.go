@@ -42,6 +42,10 @@ func (instant) Await(_ context.Context, tx common.Hash, _ evm.Transfer, _ uint64
 	return evm.Outcome{State: evm.Transferred, Confirmed: true, Transaction: tx}, nil
 }
 
+func (instant) Signed(context.Context, x402.Address, common.Hash, x402.Signature) error {
+	return evm.ErrSignature
+}
+
 // BenchmarkPay measures a booking without its network against one synced commit
 // of the same disk: "commits/booking" is how many of these it takes. One after
 // the other it can't be less than three (claim, hold, confirm), plus signatures;

@@ -21,17 +21,21 @@ const (
 	openLedger    step = "open the ledger"
 	claim         step = "claim"
 	find          step = "find a claim"
+	identified    step = "find an identifier"
+	unname        step = "free an identifier"
 	release       step = "release"
 	openClaims    step = "list open claims"
 	closeClaims   step = "close claims"
 	head          step = "head"
 	authorization step = "authorization"
 	await         step = "await"
+	signed        step = "signed"
 	verify        step = "verify"
 	settle        step = "settle"
 	hold          step = "hold"
 	lookUp        step = "look up"
 	confirm       step = "confirm"
+	reopen        step = "reopen"
 	fail          step = "fail"
 	abandon       step = "abandon"
 
@@ -78,6 +82,8 @@ type between struct {
 	// What a facilitator does instead; the real one is passed.
 	verifies func(context.Context, payments.Facilitator, x402.Payment, x402.Requirements) (x402.VerifyResponse, error)
 	settles  func(context.Context, payments.Facilitator, x402.Payment, x402.Requirements) (x402.SettleResponse, error)
+	// What the chain says of an authorization instead of what it would.
+	saw func(evm.Outcome) evm.Outcome
 }
 
 func (b *between) set(hook func(context.Context, point) error) {
@@ -147,6 +153,18 @@ func (b claimsBetween) Find(ctx context.Context, k payments.ClaimKey) (payments.
 	return got.Claim, got.yes, err
 }
 
+func (b claimsBetween) Identified(ctx context.Context, user string, payer x402.Address, id string) (payments.Claim, bool, error) {
+	got, err := through(ctx, b.between, identified, func() (claimed, error) {
+		standing, found, err := b.claims.Identified(ctx, user, payer, id)
+		return claimed{standing, found}, err
+	})
+	return got.Claim, got.yes, err
+}
+
+func (b claimsBetween) FreeIdentifier(ctx context.Context, id string) error {
+	return only(ctx, b.between, unname, func() error { return b.claims.FreeIdentifier(ctx, id) })
+}
+
 func (b claimsBetween) Release(ctx context.Context, k payments.ClaimKey, id string) error {
 	return only(ctx, b.between, release, func() error { return b.claims.Release(ctx, k, id) })
 }
@@ -184,11 +202,21 @@ func (b chainBetween) Head(ctx context.Context) (evm.Head, error) {
 }
 
 func (b chainBetween) Authorization(ctx context.Context, t evm.Transfer, since uint64) (evm.Outcome, error) {
-	return through(ctx, b.between, authorization, func() (evm.Outcome, error) { return b.chain.Authorization(ctx, t, since) })
+	return through(ctx, b.between, authorization, func() (evm.Outcome, error) {
+		o, err := b.chain.Authorization(ctx, t, since)
+		if b.saw != nil {
+			o = b.saw(o)
+		}
+		return o, err
+	})
 }
 
 func (b chainBetween) Await(ctx context.Context, tx common.Hash, t evm.Transfer, since uint64) (evm.Outcome, error) {
 	return through(ctx, b.between, await, func() (evm.Outcome, error) { return b.chain.Await(ctx, tx, t, since) })
+}
+
+func (b chainBetween) Signed(ctx context.Context, by x402.Address, digest common.Hash, sig x402.Signature) error {
+	return only(ctx, b.between, signed, func() error { return b.chain.Signed(ctx, by, digest, sig) })
 }
 
 type facilitatorBetween struct{ *between }
@@ -236,8 +264,12 @@ func (l ledgerBetween) Payment(ctx context.Context, id string) (payments.Payment
 	return through(ctx, l.between, lookUp, func() (payments.Payment, error) { return l.Ledger.Payment(ctx, id) })
 }
 
-func (l ledgerBetween) Confirm(ctx context.Context, id string, tx x402.Bytes32) (payments.Payment, error) {
-	return through(ctx, l.between, confirm, func() (payments.Payment, error) { return l.Ledger.Confirm(ctx, id, tx) })
+func (l ledgerBetween) Confirm(ctx context.Context, id string, s payments.Settlement) (payments.Payment, error) {
+	return through(ctx, l.between, confirm, func() (payments.Payment, error) { return l.Ledger.Confirm(ctx, id, s) })
+}
+
+func (l ledgerBetween) Reopen(ctx context.Context, id string) (payments.Payment, error) {
+	return through(ctx, l.between, reopen, func() (payments.Payment, error) { return l.Ledger.Reopen(ctx, id) })
 }
 
 func (l ledgerBetween) Fail(ctx context.Context, id string, reason x402.Reason, final bool) (payments.Payment, error) {

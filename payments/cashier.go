@@ -33,12 +33,14 @@ var (
 // errGone means that a claim has been released: its payment is as good as new.
 var errGone = errors.New("the claim is gone")
 
-// Chain tells what became of an authorization, and who can pay; [evm.Client] is one.
+// Chain tells what became of an authorization, who signed it, and who can pay;
+// [evm.Client] is one.
 type Chain interface {
 	Head(ctx context.Context) (evm.Head, error)
 	Balance(ctx context.Context, token, owner x402.Address) (x402.Uint256, error)
 	Authorization(ctx context.Context, t evm.Transfer, since uint64) (evm.Outcome, error)
 	Await(ctx context.Context, tx common.Hash, t evm.Transfer, since uint64) (evm.Outcome, error)
+	Signed(ctx context.Context, by x402.Address, digest common.Hash, sig x402.Signature) error
 }
 
 // Config is what a [Cashier] needs. Fields without a default must be set.
@@ -119,6 +121,7 @@ func (c *Cashier) Quote(o Order) x402.PaymentRequired {
 		Error:       "Payment required to book",
 		Resource:    o.Resource,
 		Accepts:     []x402.Requirements{c.requirements(o.PayTo, o.Amount)},
+		Extensions:  extensions(nil),
 	}
 }
 
@@ -144,24 +147,36 @@ func Receipt(p Payment) x402.SettleResponse {
 }
 
 // Repeat answers a payment that was seen before: the same payment for the same
-// booking gets the same answer, for anything else it is [ErrAlreadyUsed]. ok is
-// false for a payment that is new. Ask it before anything that the first call
-// may have changed, such as the seats that are left.
+// booking, under the same identifier if it has one, gets the same answer; for
+// anything else it is [ErrAlreadyUsed]. ok is false for a payment that is new,
+// which is [ErrConflict] if its identifier is not. Ask it before anything that
+// the first call may have changed, such as the seats that are left.
 func (c *Cashier) Repeat(ctx context.Context, user string, b Booking, p x402.Payment) (payment Payment, ok bool, err error) {
-	// Who can't sign the payment is told nothing of it. Pay says what is wrong.
-	domain, err := evm.DomainOf(c.requirements(p.Payload.Authorization.To, 0))
-	if err != nil {
-		return Payment{}, false, err
-	}
-	signer, err := evm.Recover(domain.Digest(p.Payload.Authorization), p.Payload.Signature)
-	if err != nil || signer != p.Payload.Authorization.From || p.Network != c.Network {
+	if p.Network != c.Network {
 		return Payment{}, false, nil
 	}
 	standing, claimed, err := c.Claims.Find(ctx, c.key(p))
-	if err != nil || !claimed {
+	if err != nil {
 		return Payment{}, false, err
 	}
-	if standing.Fingerprint != fingerprint(user, b) {
+	var conflict error
+	if !claimed {
+		if conflict = c.checkIdentifier(ctx, user, p); conflict == nil {
+			return Payment{}, false, nil
+		}
+	}
+	// Who can't sign the payment is told nothing of it. Pay says what is wrong.
+	err = c.signed(ctx, p, c.requirements(p.Payload.Authorization.To, 0))
+	switch refused := new(Refused); {
+	case errors.As(err, &refused):
+		return Payment{}, false, nil
+	case err != nil:
+		return Payment{}, true, fmt.Errorf("%w: %v", ErrUndecided, err)
+	}
+	if conflict != nil {
+		return Payment{}, false, conflict
+	}
+	if standing.Fingerprint != fingerprint(user, b, p.Identifier) {
 		return Payment{}, true, ErrAlreadyUsed
 	}
 	payment, err = c.take(ctx, standing, func(ctx context.Context, l Ledger, f *flight) (Payment, error) {
@@ -178,7 +193,7 @@ func (c *Cashier) Repeat(ctx context.Context, user string, b Booking, p x402.Pay
 
 // Pay takes the payment for an order. The payment it returns says what came of
 // it: settled, settling (nobody knows yet; never ask for money again), failed,
-// or owed. Errors: [*Refused], [ErrAlreadyUsed], [ErrUnavailable], and the
+// or owed. Errors: [*Refused], [ErrAlreadyUsed], [ErrConflict], [ErrUnavailable], and the
 // ledger's own reasons not to sell; after any of them nothing is charged. Any
 // other, [ErrUndecided] among them, leaves that open.
 //
@@ -195,11 +210,16 @@ func (c *Cashier) Pay(ctx context.Context, o Order, p x402.Payment) (Payment, er
 	if err := check(p, quote, c.Now()); err != nil {
 		return Payment{}, err
 	}
+	// Nobody may claim what another could have signed.
+	if err := c.signed(ctx, p, quote.Accepts[0]); err != nil {
+		return Payment{}, err
+	}
 	id, err := c.newID()
 	if err != nil {
 		return Payment{}, err
 	}
-	claim := Claim{ClaimKey: c.key(p), User: o.User, PaymentID: id, Fingerprint: fingerprint(o.User, o.Booking)}
+	claim := Claim{ClaimKey: c.key(p), User: o.User, PaymentID: id, Identifier: p.Identifier,
+		Fingerprint: fingerprint(o.User, o.Booking, p.Identifier)}
 	payment, err := c.take(ctx, claim, func(ctx context.Context, l Ledger, f *flight) (Payment, error) {
 		return c.sell(ctx, l, f, claim, o, p, quote.Accepts[0])
 	})

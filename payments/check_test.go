@@ -92,7 +92,7 @@ func TestRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p.set(nil)
 			payment := p.pays(t, g, order, c.change)
-			p.set(p.noStep(t, find)) // which changes nothing
+			p.set(p.noStep(t, find, signed)) // which change nothing
 			paid, err := p.call(t.Context(), order, payment)
 			var refused *payments.Refused
 			if !errors.As(err, &refused) || refused.Reason != c.reason || refused.Message == "" {

@@ -18,5 +18,10 @@
 //	                                            ▼ seats gone
 //	                                           owed
 //
+// Money that moved can still be taken back by a reorganisation of the chain
+// until its block is deep enough (evm.Options.Finality). Until
+// then a payment stays open; should its transfer go, it is settling, or failed,
+// again.
+//
 // Start with [New], [Cashier.Quote], [Cashier.Repeat] and [Cashier.Pay].
 package payments

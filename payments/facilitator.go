@@ -29,10 +29,6 @@ type Facilitator interface {
 // has certainly not let the authorization out of its hands.
 var ErrNotSettled = errors.New("not submitted")
 
-// transferGas is the gas limit of one transferWithAuthorization. It needs about
-// 68,000, 85,000 for a payee who has no balance yet; what is left is returned.
-const transferGas = 150_000
-
 // Local is a facilitator in this process: it asks a chain itself and pays for
 // the gas with an account of its own.
 type Local struct {
@@ -50,30 +46,22 @@ func NewLocal(client *evm.Client, sender *evm.Sender, assets []x402.Address, now
 }
 
 // Verify implements [Facilitator]. The last word has a simulation of the very
-// transaction that would settle, against the newest block: it covers the
-// signature, the balance, the nonce and whatever else the token minds.
+// calls that would settle, against the newest block: it covers the signature,
+// the balance, the nonce and whatever else the token minds.
 func (l *Local) Verify(ctx context.Context, p x402.Payment, r x402.Requirements) (x402.VerifyResponse, error) {
 	a := p.Payload.Authorization
 	answer := x402.VerifyResponse{Payer: a.From.String()}
-	data, err := l.pack(p, r)
+	calls, err := l.pack(ctx, p, r)
+	if err == nil {
+		err = l.simulate(ctx, calls)
+	}
 	var refused *Refused
 	if errors.As(err, &refused) {
 		answer.InvalidReason = refused.Reason
 		return answer, nil
 	}
-	if err != nil {
-		return answer, err
-	}
-	err = l.client.Simulate(ctx, l.sender.Address(), r.Asset, data)
-	if errors.Is(err, evm.ErrReverted) {
-		answer.InvalidReason = revertReason(err)
-		return answer, nil
-	}
-	if err != nil {
-		return answer, fmt.Errorf("simulate the transfer: %w", err)
-	}
-	answer.IsValid = true
-	return answer, nil
+	answer.IsValid = err == nil
+	return answer, err
 }
 
 // Settle implements [Facilitator]. It returns when the transaction is
@@ -82,7 +70,10 @@ func (l *Local) Verify(ctx context.Context, p x402.Payment, r x402.Requirements)
 func (l *Local) Settle(ctx context.Context, p x402.Payment, r x402.Requirements) (x402.SettleResponse, error) {
 	a := p.Payload.Authorization
 	answer := x402.SettleResponse{Payer: a.From.String(), Network: r.Network.Name(p.Version), Amount: r.Amount.String()}
-	data, err := l.pack(p, r)
+	calls, err := l.pack(ctx, p, r)
+	if err == nil && len(calls) > 1 { // those of one call the sender asks about
+		err = l.simulate(ctx, calls)
+	}
 	var refused *Refused
 	if errors.As(err, &refused) {
 		answer.ErrorReason = refused.Reason
@@ -91,7 +82,11 @@ func (l *Local) Settle(ctx context.Context, p x402.Payment, r x402.Requirements)
 	if err != nil {
 		return answer, fmt.Errorf("%w: %w", ErrNotSettled, err)
 	}
-	hash, err := l.sender.Send(ctx, evm.Call{To: r.Asset, Data: data, Gas: transferGas, Signer: a.From})
+	all, err := l.client.Bundle(calls...)
+	if err != nil {
+		return answer, fmt.Errorf("%w: %w", ErrNotSettled, err)
+	}
+	hash, err := l.sender.Send(ctx, all)
 	switch {
 	case errors.Is(err, evm.ErrReverted): // since it was verified
 		answer.ErrorReason = revertReason(err)
@@ -107,8 +102,8 @@ func (l *Local) Settle(ctx context.Context, p x402.Payment, r x402.Requirements)
 	return answer, nil
 }
 
-// pack checks a payment as [check] does and returns the call that settles it.
-func (l *Local) pack(p x402.Payment, r x402.Requirements) ([]byte, error) {
+// pack checks a payment as [check] does and returns the calls that settle it.
+func (l *Local) pack(ctx context.Context, p x402.Payment, r x402.Requirements) ([]evm.Call, error) {
 	if id, err := r.Network.ChainID(); err != nil || id != l.client.ChainID() {
 		return nil, refuse(x402.ReasonNetwork, "this facilitator settles on %s", x402.EVM(l.client.ChainID()))
 	}
@@ -122,7 +117,24 @@ func (l *Local) pack(p x402.Payment, r x402.Requirements) ([]byte, error) {
 	if err := check(p, x402.PaymentRequired{Accepts: []x402.Requirements{r}}, l.now()); err != nil {
 		return nil, err
 	}
-	return l.client.PackTransfer(p.Payload.Authorization, p.Payload.Signature)
+	domain, err := evm.DomainOf(r)
+	if err != nil {
+		return nil, err
+	}
+	calls, err := l.client.Settlement(ctx, domain, p.Payload.Authorization, p.Payload.Signature)
+	return calls, unsigned(err, p.Payload.Authorization.From)
+}
+
+// simulate finds out whether calls would settle a payment. Errors: [*Refused].
+func (l *Local) simulate(ctx context.Context, calls []evm.Call) error {
+	err := l.client.Simulate(ctx, l.sender.Address(), calls...)
+	if errors.Is(err, evm.ErrReverted) {
+		return refuse(revertReason(err), "its transfer fails")
+	}
+	if err != nil {
+		return fmt.Errorf("simulate the transfer: %w", err)
+	}
+	return nil
 }
 
 // revertReason translates the token's own words, as Circle's FiatTokenV2 has

@@ -36,7 +36,8 @@ type Payment struct {
 	RSVPID string
 	State  State
 	// Open is true until nothing can change any more. A failed payment stays
-	// open while its authorization could still be used by whoever holds it.
+	// open while its authorization could still be used by whoever holds it, one
+	// whose money moved while the chain could still take that back.
 	Open        bool
 	X402Version int
 	Network     x402.Network
@@ -50,9 +51,20 @@ type Payment struct {
 	Signature   x402.Signature // gone once the payment is no longer open
 	Since       uint64         // a block before which the authorization was not used
 	Transaction x402.Bytes32   // of the transfer, once it is known
+	Block       uint64         // of Transaction
 	Reason      x402.Reason    // why it failed
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
+}
+
+// moved reports whether the money has moved, as far as the ledger knows.
+func (p Payment) moved() bool { return p.State == Settled || p.State == Owed }
+
+// Settlement is the transfer that paid.
+type Settlement struct {
+	Transaction x402.Bytes32
+	Block       uint64 // that it is in
+	Final       bool   // nothing will take it back
 }
 
 // Ledger is one Host's seats and payments. Every method is one durable
@@ -68,11 +80,15 @@ type Ledger interface {
 	Hold(ctx context.Context, p Payment, b Booking) error
 	// Payment returns one payment, or [ErrNoPayment].
 	Payment(ctx context.Context, id string) (Payment, error)
-	// Confirm records that the money of a payment moved in transaction tx. The
-	// RSVP of a settling payment is confirmed unless its event is cancelled; a
-	// failed one gets its seats back if they can still be had. Otherwise the money
-	// is owed, and there is a refund of it from then on.
-	Confirm(ctx context.Context, id string, tx x402.Bytes32) (Payment, error)
+	// Confirm records that the money of a payment moved. The RSVP of a settling
+	// payment is confirmed unless its event is cancelled; a failed one gets its
+	// seats back if they can still be had. Otherwise the money is owed, and there
+	// is a refund of it from then on. If the settlement is final, the payment is
+	// closed as well.
+	Confirm(ctx context.Context, id string, s Settlement) (Payment, error)
+	// Reopen records that the chain has taken back the transfer of an open
+	// payment: a settled one is settling again, an owed one failed.
+	Reopen(ctx context.Context, id string) (Payment, error)
 	// Fail records that no money moved and frees the seats. If final, the
 	// payment is closed as well: it never will.
 	Fail(ctx context.Context, id string, reason x402.Reason, final bool) (Payment, error)
@@ -103,17 +119,24 @@ type Claim struct {
 	User        string // whose Host
 	PaymentID   string // the row in that Host's ledger, there or about to be
 	Fingerprint [sha256.Size]byte
+	Identifier  string // the payer's own name of the payment, "" if it has none
 	ClaimedAt   time.Time
 }
 
 // Claims is the list of all authorizations that any Host of this server has
 // begun to use. Every method is durable when it returns.
 type Claims interface {
-	// Claim records c unless its key is claimed already. It returns the claim
-	// that stands, and whether that is c.
+	// Claim records c unless its key is claimed already, or another key of the
+	// same payer with the same identifier, for the same user's Host. It returns
+	// the claim that stands, and whether that is c.
 	Claim(ctx context.Context, c Claim) (standing Claim, won bool, err error)
 	// Find returns the claim of a key, if there is one.
 	Find(ctx context.Context, key ClaimKey) (Claim, bool, error)
+	// Identified returns the claim of a payer on a user's Host that has this
+	// identifier, if there is one.
+	Identified(ctx context.Context, user string, payer x402.Address, identifier string) (Claim, bool, error)
+	// FreeIdentifier takes its identifier from the claim of this payment.
+	FreeIdentifier(ctx context.Context, paymentID string) error
 	// Release removes a claim, if it still belongs to this payment.
 	Release(ctx context.Context, key ClaimKey, paymentID string) error
 	// Open returns the claims whose payments may still change, oldest first.
@@ -123,13 +146,14 @@ type Claims interface {
 	Close(ctx context.Context, paymentIDs []string) error
 }
 
-// fingerprint tells whether two calls ask for the same thing.
-func fingerprint(user string, b Booking) [sha256.Size]byte {
+// fingerprint tells whether two calls ask for the same thing by the same name.
+func fingerprint(user string, b Booking, identifier string) [sha256.Size]byte {
 	b.RSVPID = "" // made anew for each call
 	raw, err := json.Marshal(struct {
-		User    string
-		Booking Booking
-	}{user, b})
+		User       string
+		Booking    Booking
+		Identifier string `json:",omitempty"` // as there are claims that know of none
+	}{user, b, identifier})
 	if err != nil {
 		panic(err) // strings and an int always marshal
 	}

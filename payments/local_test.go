@@ -125,7 +125,7 @@ func TestLocal(t *testing.T) {
 			}
 			want := x402.SettleResponse{ErrorReason: x402.ReasonSettlementPending, Payer: g.Address().String(),
 				Transaction: got.Transaction, Network: c.network, Amount: "2500000"}
-			if got != want {
+			if !cmp.Equal(got, want) {
 				t.Errorf("settle: %+v, want %+v", got, want)
 			}
 			testnet.mined(t.Context(), common.Hash(tx))

@@ -71,7 +71,8 @@ func run(m *testing.M) (code int, err error) {
 	}
 	defer n.chain.Close()
 	ctx := context.Background()
-	if n.client, err = evm.NewClient(ctx, n.chain.RPC(), evm.Options{Poll: 2 * time.Millisecond}); err != nil {
+	if n.client, err = evm.NewClient(ctx, n.chain.RPC(), evm.Options{Finality: 1, Poll: 2 * time.Millisecond,
+		Factories: []x402.Address{x402.Address(devnet.DeterministicFactory())}}); err != nil {
 		return 1, err
 	}
 	n.eth = ethclient.NewClient(n.chain.RPC())

@@ -1,6 +1,7 @@
 package payments_test
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -66,6 +67,7 @@ func TestQuote(t *testing.T) {
 		X402Version: 2, Error: "Payment required to book", Resource: o.Resource,
 		Accepts: []x402.Requirements{{Scheme: "exact", Network: "eip155:84532", Amount: x402.NewUint256(price), Asset: usdc,
 			PayTo: o.PayTo, MaxTimeoutSeconds: 300, Extra: domain}},
+		Extensions: json.RawMessage(`{"payment-identifier":` + string(x402.IdentifierExtension()) + `}`),
 	}
 	if diff := cmp.Diff(want, p.Quote(o)); diff != "" {
 		t.Errorf("quote (-want +got):\n%s", diff)

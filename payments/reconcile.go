@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -25,13 +26,32 @@ const handover = 30 * time.Second
 
 func (c *Cashier) handedOver(p Payment) bool { return c.Now().Sub(p.UpdatedAt) >= handover }
 
-// Run reconciles at once, and then every interval until ctx ends. Payments do
-// not wait for refunds, of which there may be many.
+// The longest pause between two looks at a payment that somebody waits for, and
+// at one that is only watched.
+const (
+	often  = 15 * time.Second
+	seldom = time.Minute
+)
+
+// agenda says when open payments, by their id, are looked at again. One that is
+// not in it is looked at.
+type agenda map[string]visit
+
+type visit struct {
+	next  time.Time
+	pause time.Duration // before it
+}
+
+// Run reconciles at once, and then every interval until ctx ends. What stays
+// open is looked at more and more seldom, but always as soon as its
+// authorization has expired. Payments do not wait
+// for refunds, of which there may be many.
 func (c *Cashier) Run(ctx context.Context, interval time.Duration) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { c.every(ctx, interval, c.reconcileRefunds) })
-	c.every(ctx, interval, c.reconcilePayments)
+	looks := agenda{}
+	c.every(ctx, interval, func(ctx context.Context) error { return c.reconcilePayments(ctx, looks, interval) })
 }
 
 func (c *Cashier) every(ctx context.Context, interval time.Duration, pass func(context.Context) error) {
@@ -49,16 +69,18 @@ func (c *Cashier) every(ctx context.Context, interval time.Duration, pass func(c
 	}
 }
 
-// Reconcile makes one pass over payments and one over refunds.
+// Reconcile makes one pass over payments and one over refunds, without regard to
+// when they were looked at last.
 func (c *Cashier) Reconcile(ctx context.Context) error {
-	return errors.Join(c.reconcilePayments(ctx), c.reconcileRefunds(ctx))
+	return errors.Join(c.reconcilePayments(ctx, agenda{}, 0), c.reconcileRefunds(ctx))
 }
 
-// reconcilePayments goes once through all claims that are still open: payments
-// without an outcome are finished by what the chain says, failed ones are watched
-// until their authorization has expired, and claims that never came to a held
-// payment are released. What can't be decided now is left for the next time.
-func (c *Cashier) reconcilePayments(ctx context.Context) error {
+// reconcilePayments goes once through the claims that are still open and whose
+// time has come: payments without an outcome are finished by what the chain says,
+// failed ones are watched until their authorization has expired, settled ones
+// until their transfer is final, and claims that never came to a held payment are
+// released. What can't be decided now is left for the next time.
+func (c *Cashier) reconcilePayments(ctx context.Context, looks agenda, pause time.Duration) error {
 	claims, err := c.Claims.Open(ctx)
 	if err != nil {
 		return fmt.Errorf("list open claims: %w", err)
@@ -70,7 +92,17 @@ func (c *Cashier) reconcilePayments(ctx context.Context) error {
 		closed []string
 		errs   []error
 	)
+	now := c.Now()
+	before := maps.Clone(looks)
+	clear(looks) // of those that are no longer open
 	for _, claim := range claims {
+		seen, ok := before[claim.PaymentID]
+		if ok && now.Before(seen.next) {
+			mu.Lock()
+			looks[claim.PaymentID] = seen
+			mu.Unlock()
+			continue
+		}
 		select {
 		case places <- struct{}{}:
 		case <-ctx.Done():
@@ -79,14 +111,19 @@ func (c *Cashier) reconcilePayments(ctx context.Context) error {
 		}
 		wg.Go(func() {
 			defer func() { <-places }()
-			open, err := c.reconcileClaim(ctx, claim)
+			payment, err := c.reconcileClaim(ctx, claim)
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil {
+			switch {
+			case errors.Is(err, errBusy):
+				return
+			case err != nil:
 				errs = append(errs, fmt.Errorf("user %s, payment %s: %w", claim.User, claim.PaymentID, err))
-			} else if !open {
+			case !payment.Open:
 				closed = append(closed, claim.PaymentID)
+				return
 			}
+			looks[claim.PaymentID] = seen.after(now, pause, payment)
 		})
 	}
 	wg.Wait()
@@ -96,28 +133,71 @@ func (c *Cashier) reconcilePayments(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// reconcileClaim reports whether the claim's payment may still change.
-func (c *Cashier) reconcileClaim(ctx context.Context, claim Claim) (open bool, err error) {
+// after is the visit that follows this one, which is now: after twice its pause,
+// but as soon as the authorization has expired, for that may decide something.
+func (v visit) after(now time.Time, first time.Duration, p Payment) visit {
+	longest := seldom
+	if p.State == Settling {
+		longest = often
+	}
+	v.pause = min(max(first, 2*v.pause), longest)
+	v.next = now.Add(v.pause)
+	if end := p.ValidBefore.Add(expiryGrace); end.After(now) && v.next.After(end) {
+		v.next = end
+	}
+	return v
+}
+
+// errBusy means that nothing was done about a claim this time: its payment is
+// not held yet, or somebody else is at work on it.
+var errBusy = errors.New("the claim is in other hands")
+
+// reconcileClaim returns the claim's payment as it is then. Errors: [errBusy].
+func (c *Cashier) reconcileClaim(ctx context.Context, claim Claim) (Payment, error) {
 	f, started, err := c.fly(ctx, flightKey{ClaimKey: claim.ClaimKey}, claim, func(ctx context.Context, l Ledger, f *flight) (Payment, error) {
-		return c.resume(ctx, l, f, claim)
+		payment, err := c.resume(ctx, l, f, claim)
+		if err == nil && payment.Open && payment.moved() {
+			payment = c.recheck(ctx, l, payment)
+		}
+		return payment, err
 	})
-	if errors.Is(err, errStopping) || !started { // or a call is at work on it
-		return true, nil
+	if errors.Is(err, errStopping) || !started {
+		return Payment{}, errBusy
 	}
 	select {
 	case <-f.done:
 	case <-ctx.Done():
-		return true, ctx.Err()
+		return Payment{}, ctx.Err()
 	}
-	if errors.Is(f.err, errGone) || errors.Is(f.err, ErrUndecided) { // not held, or not yet
-		return true, nil
+	if errors.Is(f.err, errGone) || errors.Is(f.err, ErrUndecided) {
+		return Payment{}, errBusy
 	}
-	if f.payment.State == Owed { // its refund must be found without the claim
-		if err := c.Debtors.Note(ctx, claim.User); err != nil {
-			return true, err
-		}
+	if f.err == nil && f.payment.State == Owed { // its refund must be found without the claim
+		return f.payment, c.Debtors.Note(ctx, claim.User)
 	}
-	return f.payment.Open, f.err
+	return f.payment, f.err
+}
+
+// recheck looks whether the transfer of a payment is still there: until it is
+// final, a reorganisation of the chain can take it back.
+func (c *Cashier) recheck(ctx context.Context, ledger Ledger, payment Payment) Payment {
+	ask, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	outcome, err := c.Chain.Authorization(ask, transfer(payment), payment.Since)
+	switch {
+	case err != nil:
+		c.Log.Warn("the chain can't be asked about a payment", "payment", payment.ID, "err", err)
+		return payment
+	case outcome.Head.Number < payment.Block: // the word of a node that lags behind
+		return payment
+	case outcome.State == evm.Transferred && !outcome.Final && x402.Bytes32(outcome.Transaction) == payment.Transaction:
+		return payment
+	case outcome.State == evm.Transferred:
+		return c.book(ctx, ledger, payment, outcome, "")
+	}
+	c.Log.Error("the chain has taken back the transfer of a payment", "payment", payment.ID, "payer", payment.Payer, "tx", payment.Transaction)
+	reopened, err := ledger.Reopen(context.WithoutCancel(ctx), payment.ID)
+	return c.booked(payment, reopened, err)
 }
 
 // reap releases a claim whose payment was never held, once nobody can be on the

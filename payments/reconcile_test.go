@@ -140,7 +140,7 @@ func TestHandover(t *testing.T) {
 // A transfer that is not deep enough yet may be taken away again: the payment
 // stays settling until enough blocks are on it.
 func TestConfirmations(t *testing.T) {
-	deep, err := evm.NewClient(t.Context(), testnet.chain.RPC(), evm.Options{Confirmations: 3})
+	deep, err := evm.NewClient(t.Context(), testnet.chain.RPC(), evm.Options{Confirmations: 3, Finality: 3})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -255,9 +255,14 @@ type refundBooks struct {
 	nonce  x402.Bytes32
 }
 
-func (b refundBooks) Confirm(ctx context.Context, id string, tx x402.Bytes32) (Payment, error) {
+// Confirm leaves a refund settling until its transfer is final: there is no way
+// back from settled.
+func (b refundBooks) Confirm(ctx context.Context, id string, s Settlement) (Payment, error) {
 	crashpoint.Hit(crashpoint.RefundFound)
-	r, err := b.ledger.ConfirmRefund(ctx, id, tx)
+	if !s.Final {
+		return b.ledger.Refund(ctx, id)
+	}
+	r, err := b.ledger.ConfirmRefund(ctx, id, s.Transaction)
 	if err == nil {
 		crashpoint.Hit(crashpoint.RefundBooked)
 	}

@@ -167,7 +167,7 @@ func TestRepeatedByAnother(t *testing.T) {
 		"unsigned":            {},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p.set(p.noStep(t)) // what is not looked up can't be told
+			p.set(p.noStep(t, find, signed))
 			stolen := payment
 			stolen.Payload.Signature = sig
 			paid, ok, err := p.Repeat(t.Context(), "ada", order.Booking, stolen)

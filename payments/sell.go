@@ -26,7 +26,12 @@ func (c *Cashier) sell(ctx context.Context, ledger Ledger, f *flight, claim Clai
 		if won {
 			break
 		}
-		payment, err := c.resume(ctx, ledger, f, standing)
+		var payment Payment
+		if standing.ClaimKey == claim.ClaimKey {
+			payment, err = c.resume(ctx, ledger, f, standing)
+		} else {
+			err = c.takeIdentifier(ctx, ledger, standing)
+		}
 		if !errors.Is(err, errGone) {
 			return payment, err
 		}
@@ -36,7 +41,7 @@ func (c *Cashier) sell(ctx context.Context, ledger Ledger, f *flight, claim Clai
 	}
 	f.claim()
 	crashpoint.Hit(crashpoint.Claimed)
-	since, err := c.vet(ctx, p, r)
+	since, used, err := c.vet(ctx, p, r)
 	if err != nil {
 		c.release(ctx, claim)
 		return Payment{}, err
@@ -48,6 +53,9 @@ func (c *Cashier) sell(ctx context.Context, ledger Ledger, f *flight, claim Clai
 	}
 	f.hold(payment)
 	crashpoint.Hit(crashpoint.Held)
+	if used {
+		return c.pursue(ctx, ledger, payment), nil
+	}
 	settled, err := c.settle(ctx, ledger, payment, p, r)
 	if err != nil {
 		return c.giveUp(ctx, ledger, claim, payment, err)
@@ -59,27 +67,32 @@ func (c *Cashier) sell(ctx context.Context, ledger Ledger, f *flight, claim Clai
 // block at which the authorization was not used, so that its use is found
 // wherever it comes later. For that the facilitator's word is not enough: of one
 // that was used before, no log would ever be found, and no end.
-func (c *Cashier) vet(ctx context.Context, p x402.Payment, r x402.Requirements) (since uint64, err error) {
+//
+// Used means that somebody else has submitted the authorization since: it was
+// unused when it was claimed, so what it paid, it paid for this.
+func (c *Cashier) vet(ctx context.Context, p x402.Payment, r x402.Requirements) (since uint64, used bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	head, err := c.Chain.Head(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return 0, false, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	a := p.Payload.Authorization
 	outcome, chainErr := c.Chain.Authorization(ctx,
 		evm.Transfer{Token: c.Asset, From: a.From, To: a.To, Value: a.Value, Nonce: a.Nonce}, head.Number)
 	if chainErr == nil && outcome.State != evm.Unused {
-		return 0, ErrAlreadyUsed
+		return 0, false, ErrAlreadyUsed
 	}
 	// Used in an older block it is an error of the chain, and has a name here.
-	if err := c.verify(ctx, p, r); err != nil {
-		return 0, err
+	err = c.verify(ctx, p, r)
+	used = chainErr == nil && errors.Is(err, ErrAlreadyUsed)
+	if err != nil && !used {
+		return 0, false, err
 	}
 	if chainErr != nil {
-		return 0, fmt.Errorf("%w: %w", ErrUnavailable, chainErr)
+		return 0, false, fmt.Errorf("%w: %w", ErrUnavailable, chainErr)
 	}
-	return outcome.Head.Number - min(outcome.Head.Number, reorgDepth), nil
+	return outcome.Head.Number - min(outcome.Head.Number, reorgDepth), used, nil
 }
 
 // verify asks the facilitator whether a payment would settle.
@@ -162,7 +175,7 @@ func (c *Cashier) resume(ctx context.Context, ledger Ledger, f *flight, standing
 	switch {
 	case errors.Is(err, ErrNoPayment):
 		return Payment{}, c.reap(ctx, ledger, standing)
-	case err != nil || !payment.Open:
+	case err != nil || !payment.Open || payment.moved():
 		return payment, err
 	}
 	f.claim()

@@ -13,7 +13,7 @@ import (
 
 // books are told what became of a payment: a [Ledger], or one refund's part of it.
 type books interface {
-	Confirm(ctx context.Context, id string, tx x402.Bytes32) (Payment, error)
+	Confirm(ctx context.Context, id string, s Settlement) (Payment, error)
 	Fail(ctx context.Context, id string, reason x402.Reason, final bool) (Payment, error)
 }
 
@@ -75,9 +75,10 @@ func (c *Cashier) book(ctx context.Context, ledger books, payment Payment, o evm
 	case !o.Confirmed:
 		return payment // seen, but not deep enough yet
 	case o.State == evm.Spent:
-		return c.fail(ctx, ledger, payment, x402.ReasonTransactionState, true)
+		return c.fail(ctx, ledger, payment, x402.ReasonTransactionState, o.Final)
 	}
-	booked, err := ledger.Confirm(context.WithoutCancel(ctx), payment.ID, x402.Bytes32(o.Transaction))
+	booked, err := ledger.Confirm(context.WithoutCancel(ctx), payment.ID,
+		Settlement{Transaction: x402.Bytes32(o.Transaction), Block: o.Block, Final: o.Final})
 	return c.booked(payment, booked, err)
 }
 

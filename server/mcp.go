@@ -35,7 +35,7 @@ func (s *Server) serveMCP(w http.ResponseWriter, r *http.Request) error {
 	answer := &buffered{header: http.Header{}, status: http.StatusOK}
 	s.mcp.ServeHTTP(answer, r.WithContext(tools.WithCall(r.Context(), c)))
 	if c.Required != nil && r.URL.Query().Get("payment") == "http" {
-		return paymentRequired(w, c, *c.Required)
+		return paymentRequired(w, c, c.Required)
 	}
 	maps.Copy(w.Header(), answer.header)
 	w.Header().Set("Cache-Control", "no-store")

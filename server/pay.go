@@ -25,10 +25,11 @@ func (s *Server) rsvp(w http.ResponseWriter, r *http.Request) error {
 	}
 	c.Tool = "rsvp_to_event"
 	out, err := c.RSVP(r.Context(), tools.RSVPInput{EventID: r.PathValue("event"), Seats: in.Seats, Name: in.Name, Email: in.Email},
-		nil, r.Header.Get)
+		r.Header.Values)
 	var required *tools.PaymentRequired
 	if errors.As(err, &required) {
-		return paymentRequired(w, c, required.PaymentRequired)
+		c.Code = required.Code
+		return paymentRequired(w, c, required)
 	}
 	receiptHeaders(w.Header(), c)
 	if err != nil {
@@ -44,7 +45,7 @@ func (s *Server) rsvp(w http.ResponseWriter, r *http.Request) error {
 
 // paymentRequired answers HTTP 402 to clients of both versions: the header of
 // version 2 and the body of version 1.
-func paymentRequired(w http.ResponseWriter, c *tools.Call, p x402.PaymentRequired) error {
+func paymentRequired(w http.ResponseWriter, c *tools.Call, p *tools.PaymentRequired) error {
 	value, err := x402.Header(p)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ type world struct {
 	client *evm.Client
 	hosts  *host.Hosts
 	base   string
+	skew   atomic.Int64 // how far all clocks are ahead, in nanoseconds
 	log    *bytes.Buffer
 	logMu  sync.Mutex
 	stop   func()
@@ -50,6 +52,12 @@ func (w *world) logged() string {
 	return w.log.String()
 }
 
+// now is the time of the server and of the chain.
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.skew.Load())) }
+
+// later makes it so much later.
+func (w *world) later(d time.Duration) { w.skew.Add(int64(d)) }
+
 // settle lets a test come between the server and its facilitator.
 type settle func(payments.Facilitator) payments.Facilitator
 
@@ -59,7 +67,7 @@ func newWorld(t *testing.T, between ...settle) *world {
 	log := slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
 	// Tests pay faster than a block a second.
-	if w.chain, err = devnet.Start(devnet.Options{Lead: time.Hour}); err != nil {
+	if w.chain, err = devnet.Start(devnet.Options{Lead: time.Hour, Now: w.now}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.chain.Close() })
@@ -68,11 +76,11 @@ func newWorld(t *testing.T, between ...settle) *world {
 	}
 	gas := w.wallet(0)
 	asset, domain, _ := x402.USDC(x402.BaseSepolia)
-	var facilitator payments.Facilitator = payments.NewLocal(w.client, evm.NewSender(w.client, gas, evm.SenderOptions{}), []x402.Address{asset}, time.Now, log)
+	var facilitator payments.Facilitator = payments.NewLocal(w.client, evm.NewSender(w.client, gas, evm.SenderOptions{}), []x402.Address{asset}, w.now, log)
 	for _, b := range between {
 		facilitator = b(facilitator)
 	}
-	if w.hosts, err = host.Open(t.Context(), host.Config{Dir: t.TempDir(), Network: "devnet", Log: log, Payments: payments.Config{
+	if w.hosts, err = host.Open(t.Context(), host.Config{Dir: t.TempDir(), Network: "devnet", Log: log, Now: w.now, Payments: payments.Config{
 		Network: x402.BaseSepolia, Asset: asset, Domain: domain, Facilitator: facilitator, Chain: w.client}}); err != nil {
 		t.Fatal(err)
 	}

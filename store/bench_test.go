@@ -36,7 +36,7 @@ func BenchmarkHoldConfirm(b *testing.B) {
 	h.event(b, "opera", priced(0))
 	for n := 0; b.Loop(); n++ {
 		h.hold(b, "opera", n, 1)
-		must(b)(h.Confirm(b.Context(), fmt.Sprintf("pay-%d", n), hash(n)))
+		must(b)(h.Confirm(b.Context(), fmt.Sprintf("pay-%d", n), moved(n)))
 	}
 }
 

@@ -266,7 +266,7 @@ func TestTwoHostsOneFile(t *testing.T) {
 				if err := h.Hold(t.Context(), paid(id, 1), booking("opera", 10_000+id, 1)); err != nil {
 					t.Error(err)
 				}
-				if p, err := h.Confirm(t.Context(), fmt.Sprintf("pay-%d", id), hash(id)); err != nil || p.State != payments.Settled {
+				if p, err := h.Confirm(t.Context(), fmt.Sprintf("pay-%d", id), moved(id)); err != nil || p.State != payments.Settled {
 					t.Error(p.State, err)
 				}
 				if _, err := h.RSVP(t.Context(), fmt.Sprintf("rsvp-%d", id)); err != nil {

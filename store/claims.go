@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/events-concierge/concierge/payments"
+	"github.com/events-concierge/concierge/payments/x402"
 )
 
 // Claims is the part of a [Server]'s file that implements payments.Claims: a
@@ -21,7 +23,8 @@ func (s *Server) Claims() *Claims { return &Claims{s.f} }
 
 // Claim implements payments.Claims. A repetition by the same payment wins
 // again. ClaimedAt is now if it is zero. Errors: [ErrInvalid] for a payment
-// without id, or whose id has claimed another authorization.
+// without id, or whose id has claimed another authorization, and for an
+// identifier of another length than x402 allows.
 func (c *Claims) Claim(ctx context.Context, claim payments.Claim) (standing payments.Claim, won bool, err error) {
 	err = c.f.write.do(ctx, "claim an authorization", func(ctx context.Context, t *tx) error {
 		mine := claim
@@ -29,19 +32,25 @@ func (c *Claims) Claim(ctx context.Context, claim payments.Claim) (standing paym
 			mine.ClaimedAt = t.now
 		}
 		mine.ClaimedAt = truncate(mine.ClaimedAt)
-		added, err := t.exec(ctx, `INSERT INTO claims (network, asset, payer, nonce, user_id, payment_id, fingerprint, claimed_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (network, asset, payer, nonce) DO NOTHING`,
-			append(key(mine.ClaimKey), mine.User, mine.PaymentID, mine.Fingerprint[:], millis(mine.ClaimedAt))...)
+		added, err := t.exec(ctx, `INSERT INTO claims (network, asset, payer, nonce, user_id, payment_id, fingerprint, identifier, claimed_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			append(key(mine.ClaimKey), mine.User, mine.PaymentID, mine.Fingerprint[:], orNull(mine.Identifier, strings.Clone),
+				millis(mine.ClaimedAt))...)
 		switch {
-		case duplicate(err) || refused(err):
-			return fmt.Errorf("%w: payment id", ErrInvalid)
+		case refused(err):
+			return fmt.Errorf("%w: payment id or identifier", ErrInvalid)
 		case err != nil:
 			return err
 		case added == 1:
 			standing, won = mine, true
 			return nil
 		}
-		standing, err = find(ctx, t, claim.ClaimKey)
+		if standing, err = find(ctx, t, claim.ClaimKey); errors.Is(err, sql.ErrNoRows) {
+			standing, err = identified(ctx, t, claim.User, claim.Payer, claim.Identifier)
+		}
+		if errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("%w: payment id", ErrInvalid)
+		}
 		mine.ClaimedAt = standing.ClaimedAt
 		won = standing == mine
 		return err
@@ -55,6 +64,16 @@ func (c *Claims) Claim(ctx context.Context, claim payments.Claim) (standing paym
 // Find implements payments.Claims.
 func (c *Claims) Find(ctx context.Context, k payments.ClaimKey) (payments.Claim, bool, error) {
 	claim, err := find(ctx, c.f.read, k)
+	return c.found(claim, err)
+}
+
+// Identified implements payments.Claims.
+func (c *Claims) Identified(ctx context.Context, user string, payer x402.Address, identifier string) (payments.Claim, bool, error) {
+	claim, err := identified(ctx, c.f.read, user, payer, identifier)
+	return c.found(claim, err)
+}
+
+func (c *Claims) found(claim payments.Claim, err error) (payments.Claim, bool, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return payments.Claim{}, false, nil
 	}
@@ -70,6 +89,14 @@ func (c *Claims) Release(ctx context.Context, k payments.ClaimKey, paymentID str
 		_, err := t.exec(ctx, `DELETE FROM claims
 			WHERE network = ? AND asset = ? AND payer = ? AND nonce = ? AND payment_id = ? AND open = 1`,
 			append(key(k), paymentID)...)
+		return err
+	})
+}
+
+// FreeIdentifier implements payments.Claims.
+func (c *Claims) FreeIdentifier(ctx context.Context, paymentID string) error {
+	return c.f.write.do(ctx, "free an identifier", func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, `UPDATE claims SET identifier = NULL WHERE payment_id = ?`, paymentID)
 		return err
 	})
 }
@@ -104,15 +131,20 @@ func key(k payments.ClaimKey) []any {
 	return []any{k.Network, k.Asset.String(), k.Payer.String(), k.Nonce.String()}
 }
 
-const claimColumns = `network, asset, payer, nonce, user_id, payment_id, fingerprint, claimed_at`
+const claimColumns = `network, asset, payer, nonce, user_id, payment_id, fingerprint, identifier, claimed_at`
 
 func find(ctx context.Context, q rowQuerier, k payments.ClaimKey) (payments.Claim, error) {
 	return scanClaim(q.row(ctx, `SELECT `+claimColumns+` FROM claims
 		WHERE network = ? AND asset = ? AND payer = ? AND nonce = ?`, key(k)...))
 }
 
+func identified(ctx context.Context, q rowQuerier, user string, payer x402.Address, identifier string) (payments.Claim, error) {
+	return scanClaim(q.row(ctx, `SELECT `+claimColumns+` FROM claims
+		WHERE user_id = ? AND payer = ? AND identifier = ?`, user, payer.String(), identifier))
+}
+
 func scanClaim(s scanner) (c payments.Claim, err error) {
 	err = s.Scan(&c.Network, asText{&c.Asset}, asText{&c.Payer}, asText{&c.Nonce},
-		&c.User, &c.PaymentID, asHash{&c.Fingerprint}, asTime{&c.ClaimedAt})
+		&c.User, &c.PaymentID, asHash{&c.Fingerprint}, zeroIfNull(&c.Identifier), asTime{&c.ClaimedAt})
 	return c, err
 }

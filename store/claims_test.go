@@ -81,6 +81,90 @@ func TestClaim(t *testing.T) {
 	}
 }
 
+// An identifier is one payment's, of one payer on one Host, until it is given up.
+func TestIdentifiers(t *testing.T) {
+	c := MustOpenServer(t, &clock{}).Claims()
+	named := func(user string, n int, identifier string) payments.Claim {
+		x := claim(user, n)
+		x.Identifier = identifier
+		return x
+	}
+	const id, other = "identifier-number-1", "identifier-number-2"
+	first := named("ann", 1, id)
+	first.Payer = claim("ann", 2).Payer
+	claimOf(t, c, first, first, true)
+	claimOf(t, c, first, first, true)
+	claimOf(t, c, named("ann", 2, id), first, false)
+	elsewhere := named("bob", 8, id)
+	elsewhere.Payer = first.Payer
+	for _, free := range []payments.Claim{named("ann", 3, id), elsewhere, named("ann", 4, other), named("ann", 5, "")} {
+		claimOf(t, c, free, free, true)
+	}
+	renamed := first
+	renamed.Identifier = other
+	claimOf(t, c, renamed, first, false)
+	find := func(user string, payer x402.Address, identifier string, want payments.Claim) {
+		t.Helper()
+		got, found, err := c.Identified(t.Context(), user, payer, identifier)
+		if err != nil || got != want || found != (want != payments.Claim{}) {
+			t.Errorf("found %+v, %v, %v; want %+v", got, found, err, want)
+		}
+	}
+	find("ann", first.Payer, id, first)
+	find("ann", first.Payer, "", payments.Claim{})
+	find("eve", first.Payer, id, payments.Claim{})
+
+	for _, paymentID := range []string{first.PaymentID, first.PaymentID, "none"} {
+		if err := c.FreeIdentifier(t.Context(), paymentID); err != nil {
+			t.Error(err)
+		}
+	}
+	find("ann", first.Payer, id, payments.Claim{})
+	unnamed := first
+	unnamed.Identifier = ""
+	claimOf(t, c, first, unnamed, false) // the claim stands, as does its fingerprint
+	second := named("ann", 2, id)
+	claimOf(t, c, second, second, true)
+	if err := c.Release(t.Context(), second.ClaimKey, second.PaymentID); err != nil {
+		t.Error(err)
+	}
+	third := named("ann", 6, id)
+	third.Payer = second.Payer
+	claimOf(t, c, third, third, true)
+	if err := c.Close(t.Context(), []string{third.PaymentID}); err != nil {
+		t.Error(err)
+	}
+	claimOf(t, c, second, third, false) // closed claims keep theirs
+	if _, _, err := c.Claim(t.Context(), named("ann", 7, "short")); !errors.Is(err, store.ErrInvalid) {
+		t.Errorf("a short identifier: %v", err)
+	}
+}
+
+// Of payments with one identifier that come at once, one gets it.
+func TestIdentifierRace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "server.db")
+	claims := []*store.Claims{reopenServer(t, &clock{}, path).Claims(), reopenServer(t, &clock{}, path).Claims()}
+	var wg sync.WaitGroup
+	var winners atomic.Int32
+	for i := range 50 {
+		wg.Go(func() {
+			mine := claim("ann", i)
+			mine.Payer, mine.Identifier = claim("ann", 0).Payer, "the-same-identifier"
+			_, won, err := claims[i%2].Claim(t.Context(), mine)
+			if err != nil {
+				t.Error(err)
+			}
+			if won {
+				winners.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if winners.Load() != 1 {
+		t.Errorf("%d winners", winners.Load())
+	}
+}
+
 func TestReleaseAndClose(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "server.db")
 	c := reopenServer(t, &clock{}, path).Claims()

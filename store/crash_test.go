@@ -84,7 +84,7 @@ func bookOnce(ctx context.Context, h *store.Host, name string, n int) error {
 		return err
 	}
 	fmt.Printf("held %s\n", p.ID)
-	if _, err := h.Confirm(ctx, p.ID, hash(n)); err != nil {
+	if _, err := h.Confirm(ctx, p.ID, moved(n)); err != nil {
 		return err
 	}
 	fmt.Printf("paid %s\n", p.ID)

@@ -237,14 +237,14 @@ func TestRevenue(t *testing.T) {
 		h.hold(t, "a", n, seats)
 	}
 	h.hold(t, "b", 4, 5)
-	must(t)(h.Confirm(t.Context(), "pay-0", hash(1)))
+	must(t)(h.Confirm(t.Context(), "pay-0", moved(1)))
 	must(t)(h.Fail(t.Context(), "pay-1", "reason", true))
 	must(t)(h.Fail(t.Context(), "pay-2", "reason", false))
 	h.cancel(t, "a")
-	must(t)(h.Confirm(t.Context(), "pay-2", hash(2)))
+	must(t)(h.Confirm(t.Context(), "pay-2", moved(2)))
 	h.hold(t, "b", 5, 6)
 	for _, id := range []string{"pay-4", "pay-5"} {
-		must(t)(h.Confirm(t.Context(), id, hash(3)))
+		must(t)(h.Confirm(t.Context(), id, moved(3)))
 	}
 	must(t)(h.CancelRSVP(t.Context(), "rsvp-4", 0))
 	must(t)(h.ConfirmRefund(t.Context(), "pay-4", hash(4)))

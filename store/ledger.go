@@ -113,7 +113,7 @@ func notAbandoned(ctx context.Context, t *tx, id string) error {
 }
 
 const paymentColumns = `p.id, p.rsvp_id, p.state, p.open, p.x402_version, p.network, p.asset, p.payer, p.pay_to,
-	p.amount, p.nonce, p.valid_after, p.valid_before, p.signature, p.since, p.tx, p.reason, p.created_at, p.updated_at`
+	p.amount, p.nonce, p.valid_after, p.valid_before, p.signature, p.since, p.tx, p.block, p.reason, p.created_at, p.updated_at`
 
 // intoPayment is where paymentColumns go. All of them may be NULL.
 func intoPayment(p *payments.Payment) []any {
@@ -121,7 +121,7 @@ func intoPayment(p *payments.Payment) []any {
 		zeroIfNull(&p.ID), zeroIfNull(&p.RSVPID), zeroIfNull(&p.State), zeroIfNull(&p.Open), zeroIfNull(&p.X402Version),
 		zeroIfNull(&p.Network), asText{&p.Asset}, asText{&p.Payer}, asText{&p.PayTo}, zeroIfNull(&p.Amount), asText{&p.Nonce},
 		asTime{&p.ValidAfter}, asTime{&p.ValidBefore}, (*[]byte)(&p.Signature), zeroIfNull(&p.Since), asText{&p.Transaction},
-		zeroIfNull(&p.Reason), asTime{&p.CreatedAt}, asTime{&p.UpdatedAt},
+		zeroIfNull(&p.Block), zeroIfNull(&p.Reason), asTime{&p.CreatedAt}, asTime{&p.UpdatedAt},
 	}
 }
 

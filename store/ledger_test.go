@@ -117,8 +117,14 @@ func TestHold(t *testing.T) {
 func TestOutcomes(t *testing.T) {
 	const late = time.Minute
 	confirm := func(tx int) func(*host, *testing.T) {
-		return func(h *host, t *testing.T) { must(t)(h.Confirm(t.Context(), "pay-1", hash(tx))) }
+		return func(h *host, t *testing.T) { must(t)(h.Confirm(t.Context(), "pay-1", moved(tx))) }
 	}
+	seen := func(tx int) func(*host, *testing.T) { // not for good yet
+		return func(h *host, t *testing.T) {
+			must(t)(h.Confirm(t.Context(), "pay-1", payments.Settlement{Transaction: hash(tx), Block: uint64(tx)}))
+		}
+	}
+	back := func(h *host, t *testing.T) { must(t)(h.Reopen(t.Context(), "pay-1")) }
 	fail := func(reason x402.Reason, final bool) func(*host, *testing.T) {
 		return func(h *host, t *testing.T) { must(t)(h.Fail(t.Context(), "pay-1", reason, final)) }
 	}
@@ -144,8 +150,16 @@ func TestOutcomes(t *testing.T) {
 			}
 		}
 	}
-	tx := func(n int) func(*payments.Payment) { return func(p *payments.Payment) { p.Transaction = hash(n) } }
-	owed := func(p *payments.Payment) { p.Transaction, p.Reason = hash(7), "why" }
+	tx := func(n int) func(*payments.Payment) {
+		return func(p *payments.Payment) { p.Transaction, p.Block = hash(n), uint64(n) }
+	}
+	open := func(n int) func(*payments.Payment) {
+		return func(p *payments.Payment) {
+			tx(n)(p)
+			p.Open, p.Signature = true, paid(1, 2).Signature
+		}
+	}
+	owed := func(p *payments.Payment) { p.Transaction, p.Block, p.Reason = hash(7), 7, "why" }
 
 	for name, c := range map[string]struct {
 		steps  steps
@@ -156,7 +170,7 @@ func TestOutcomes(t *testing.T) {
 	}{
 		"confirmed": {
 			steps{after, confirm(7)}, payments.Settled, func(p *payments.Payment) {
-				p.Transaction, p.UpdatedAt = hash(7), start.Add(late)
+				p.Transaction, p.Block, p.UpdatedAt = hash(7), 7, start.Add(late)
 			}, store.RSVPConfirmed, 2},
 		"confirmed twice":            {steps{confirm(7), after, confirm(8)}, payments.Settled, tx(7), store.RSVPConfirmed, 2},
 		"confirmed, then failed":     {steps{confirm(7), after, fail("why", true)}, payments.Settled, tx(7), store.RSVPConfirmed, 2},
@@ -178,7 +192,7 @@ func TestOutcomes(t *testing.T) {
 		"failed, confirmed, over": {
 			steps{fail("why", false), func(h *host, _ *testing.T) { h.clock.Advance(48 * time.Hour) }, confirm(7)},
 			payments.Settled, func(p *payments.Payment) {
-				p.Transaction, p.UpdatedAt = hash(7), start.Add(48*time.Hour)
+				p.Transaction, p.Block, p.UpdatedAt = hash(7), 7, start.Add(48*time.Hour)
 			}, store.RSVPConfirmed, 2},
 		"failed, confirmed, payer booked again": {
 			steps{fail("why", false), same(func(p *payments.Payment, _ *payments.Booking) { p.Payer = address(2) }), confirm(7)},
@@ -186,6 +200,18 @@ func TestOutcomes(t *testing.T) {
 		"failed, confirmed, email booked again": {
 			steps{fail("why", false), same(func(_ *payments.Payment, b *payments.Booking) { b.Email = "GUEST1@example.com" }), confirm(7)},
 			payments.Owed, owed, store.RSVPFailed, 1},
+		"seen":                          {steps{seen(7)}, payments.Settled, open(7), store.RSVPConfirmed, 2},
+		"seen twice, then for good":     {steps{seen(7), seen(8), confirm(9), seen(5)}, payments.Settled, tx(9), store.RSVPConfirmed, 2},
+		"seen, then failed":             {steps{seen(7), fail("why", true)}, payments.Settled, open(7), store.RSVPConfirmed, 2},
+		"seen, taken back":              {steps{seen(7), back, back}, payments.Settling, nil, store.RSVPPending, 2},
+		"seen, taken back, seen again":  {steps{seen(7), back, seen(8)}, payments.Settled, open(8), store.RSVPConfirmed, 2},
+		"seen, taken back, failed":      {steps{seen(7), back, fail("why", true)}, payments.Failed, failed(false), store.RSVPFailed, 0},
+		"for good is not taken back":    {steps{confirm(7), back}, payments.Settled, tx(7), store.RSVPConfirmed, 2},
+		"nothing to take back":          {steps{back}, payments.Settling, nil, store.RSVPPending, 2},
+		"nothing to take back, failed":  {steps{fail("why", false), back}, payments.Failed, failed(true), store.RSVPFailed, 0},
+		"owed, taken back":              {steps{fail("why", false), others(2), seen(7), back}, payments.Failed, failed(true), store.RSVPFailed, 2},
+		"owed, taken back, owed":        {steps{fail("why", false), others(2), seen(9), back, confirm(7)}, payments.Owed, owed, store.RSVPFailed, 2},
+		"closed stays closed when seen": {steps{fail("why", true), seen(7)}, payments.Settled, tx(7), store.RSVPConfirmed, 2},
 		"failed, others failed, confirmed": {
 			steps{fail("why", false), others(2), func(h *host, t *testing.T) { must(t)(h.Fail(t.Context(), "pay-2", "", true)) }, confirm(7)},
 			payments.Settled, tx(7), store.RSVPConfirmed, 2},
@@ -210,7 +236,8 @@ func TestOutcomesReturnThePayment(t *testing.T) {
 	h.hold(t, "opera", 1, 2)
 	h.hold(t, "opera", 2, 1)
 	for name, call := range map[string]func() (payments.Payment, error){
-		"confirm":      func() (payments.Payment, error) { return h.Confirm(t.Context(), "pay-1", hash(1)) },
+		"confirm":      func() (payments.Payment, error) { return h.Confirm(t.Context(), "pay-1", moved(1)) },
+		"reopen":       func() (payments.Payment, error) { return h.Reopen(t.Context(), "pay-1") },
 		"fail":         func() (payments.Payment, error) { return h.Fail(t.Context(), "pay-2", "why", false) },
 		"fail settled": func() (payments.Payment, error) { return h.Fail(t.Context(), "pay-1", "why", false) },
 	} {
@@ -223,11 +250,14 @@ func TestOutcomesReturnThePayment(t *testing.T) {
 			t.Errorf("%s: %v, %s", name, err, diff)
 		}
 	}
-	if _, err := h.Confirm(t.Context(), "none", hash(1)); !errors.Is(err, payments.ErrNoPayment) {
+	if _, err := h.Confirm(t.Context(), "none", moved(1)); !errors.Is(err, payments.ErrNoPayment) {
 		t.Errorf("confirm nothing: %v", err)
 	}
 	if _, err := h.Fail(t.Context(), "none", "", true); !errors.Is(err, payments.ErrNoPayment) {
 		t.Errorf("fail nothing: %v", err)
+	}
+	if _, err := h.Reopen(t.Context(), "none"); !errors.Is(err, payments.ErrNoPayment) {
+		t.Errorf("reopen nothing: %v", err)
 	}
 }
 
@@ -235,7 +265,7 @@ func TestHoldAfterTheEnd(t *testing.T) {
 	h := MustOpen(t)
 	h.event(t, "opera", priced(0))
 	h.hold(t, "opera", 1, 1)
-	must(t)(h.Confirm(t.Context(), "pay-1", hash(1)))
+	must(t)(h.Confirm(t.Context(), "pay-1", moved(1)))
 	h.hold(t, "opera", 1, 1) // the seats are held still
 	h.hold(t, "opera", 2, 1)
 	must(t)(h.Fail(t.Context(), "pay-2", "why", false))
@@ -265,7 +295,7 @@ func TestAbandon(t *testing.T) {
 	for _, outcome := range []func(){
 		func() {},
 		func() { must(t)(h.Fail(t.Context(), "pay-2", "", true)) },
-		func() { must(t)(h.Confirm(t.Context(), "pay-2", hash(2))) },
+		func() { must(t)(h.Confirm(t.Context(), "pay-2", moved(2))) },
 	} {
 		outcome()
 		if err := h.Abandon(t.Context(), "pay-2"); !errors.Is(err, payments.ErrHeld) {
@@ -315,11 +345,11 @@ func TestAuthorizationComesBack(t *testing.T) {
 	}
 	first := wantPayment(1, 2, payments.Failed, func(p *payments.Payment) { p.Reason = "why" })
 	for range 2 {
-		if p, err := h.Confirm(t.Context(), "pay-1", hash(7)); err != nil || p.State != payments.Failed {
+		if p, err := h.Confirm(t.Context(), "pay-1", moved(7)); err != nil || p.State != payments.Failed {
 			t.Errorf("the first is %s, %v", p.State, err)
 		}
 		h.check(t, first, store.RSVPFailed, 2)
-		if p, err := h.Confirm(t.Context(), "pay-again", hash(7)); err != nil || p.State != payments.Settled {
+		if p, err := h.Confirm(t.Context(), "pay-again", moved(7)); err != nil || p.State != payments.Settled {
 			t.Errorf("the second is %s, %v", p.State, err)
 		}
 		h.check(t, first, store.RSVPFailed, 2)

@@ -116,20 +116,39 @@ func (m *model) hold(p payments.Payment, b payments.Booking) error {
 	return nil
 }
 
-func (m *model) confirm(id string) error {
+func (m *model) confirm(id string, final bool) error {
 	p := m.payments[id]
 	if p == nil {
 		return payments.ErrNoPayment
 	}
 	r := m.rsvps[p.rsvp]
 	switch {
+	case p.state == payments.Settling && r.status == store.RSVPCancelled:
+		p.state = payments.Settled
 	case p.state == payments.Settling && m.events[r.event].Cancelled:
-		p.state, p.open, r.status, p.refund = payments.Owed, false, store.RSVPCancelled, &modelRefund{state: payments.Owed}
+		p.state, r.status, p.refund = payments.Owed, store.RSVPCancelled, &modelRefund{state: payments.Owed}
 	case p.state == payments.Settling,
-		p.state == payments.Failed && !m.events[r.event].Cancelled && !m.booked(r.event, r.email, r.payer) && m.fits(r.event, r.seats):
-		p.state, p.open, r.status = payments.Settled, false, store.RSVPConfirmed
+		p.state == payments.Failed && r.status == store.RSVPFailed && !m.events[r.event].Cancelled && !m.booked(r.event, r.email, r.payer) && m.fits(r.event, r.seats):
+		p.state, r.status = payments.Settled, store.RSVPConfirmed
 	case p.state == payments.Failed:
-		p.state, p.open, p.refund = payments.Owed, false, &modelRefund{state: payments.Owed}
+		p.state, p.refund = payments.Owed, &modelRefund{state: payments.Owed}
+	}
+	p.open = p.open && !final
+	return nil
+}
+
+func (m *model) reopen(id string) error {
+	p := m.payments[id]
+	switch {
+	case p == nil:
+		return payments.ErrNoPayment
+	case p.open && p.state == payments.Settled:
+		p.state = payments.Settling
+		if r := m.rsvps[p.rsvp]; r.status == store.RSVPConfirmed {
+			r.status = store.RSVPPending
+		}
+	case p.open && p.state == payments.Owed:
+		p.state, p.refund = payments.Failed, nil
 	}
 	return nil
 }
@@ -138,6 +157,9 @@ func (m *model) fail(id string, final bool) error {
 	p := m.payments[id]
 	if p == nil {
 		return payments.ErrNoPayment
+	}
+	if p.state == payments.Settling && m.rsvps[p.rsvp].status == store.RSVPCancelled {
+		p.state, p.refund = payments.Failed, nil
 	}
 	if p.state == payments.Settling {
 		p.state, m.rsvps[p.rsvp].status = payments.Failed, store.RSVPFailed
@@ -211,6 +233,9 @@ func (m *model) refund(id string, change func(*modelRefund)) error {
 	if p == nil || p.refund == nil {
 		return payments.ErrNoPayment
 	}
+	if p.open { // nothing goes back before that can't be undone
+		return nil
+	}
 	if change(p.refund); p.refund.state == payments.Settled {
 		m.rsvps[p.rsvp].status = store.RSVPRefunded
 	}
@@ -254,14 +279,14 @@ func (m *model) revenue(event string) (sum store.Revenue) {
 			continue
 		}
 		switch {
+		case p.state == payments.Settling:
+			sum.Pending += p.amount
 		case p.refund != nil && p.refund.state == payments.Settled:
 			sum.Refunded += p.amount
 		case p.refund != nil:
 			sum.Owed += p.amount
 		case p.state == payments.Settled:
 			sum.Settled += p.amount
-		case p.state == payments.Settling:
-			sum.Pending += p.amount
 		}
 	}
 	return sum
@@ -317,8 +342,14 @@ func runModel(t *testing.T, random *rand.Rand, steps int) {
 			did, got, want = "hold", h.Hold(t.Context(), p, b), m.hold(p, b)
 		case k < 60:
 			did = "confirm"
-			_, got = h.Confirm(t.Context(), p.ID, hash(step))
-			want = m.confirm(p.ID)
+			s := moved(step)
+			s.Final = random.IntN(2) == 0
+			_, got = h.Confirm(t.Context(), p.ID, s)
+			want = m.confirm(p.ID, s.Final)
+		case k < 64:
+			did = "reopen"
+			_, got = h.Reopen(t.Context(), p.ID)
+			want = m.reopen(p.ID)
 		case k < 70:
 			did = "fail"
 			final := random.IntN(3) == 0
@@ -371,7 +402,7 @@ func runModel(t *testing.T, random *rand.Rand, steps int) {
 				t.Fatalf("step %d: cleared: %t", step, cleared)
 			}
 		default:
-			did = "reopen"
+			did = "close and open"
 			if err := h.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -418,7 +449,7 @@ func (m *model) compare(t *testing.T, h *host, id string) {
 			t.Fatalf("payment %s: %+v, %v, want none", id, p, err)
 		}
 	} else {
-		if err != nil || p.State != want.state || p.Open != want.open || p.Amount != want.amount || (p.Signature != nil) != want.open {
+		if err != nil || p.State != want.state || p.Open != want.open || p.Amount != want.amount || p.Signature != nil && !want.open {
 			t.Fatalf("payment %s: %+v, %v, want %+v", id, p, err, want)
 		}
 		f, err := h.Refund(t.Context(), id)

@@ -16,15 +16,45 @@ import (
 // must not deny it; unless its authorization has come back in another payment,
 // which then has the money, and this one stays as it is. Errors:
 // payments.ErrNoPayment.
-func (h *Host) Confirm(ctx context.Context, id string, tx x402.Bytes32) (payments.Payment, error) {
+func (h *Host) Confirm(ctx context.Context, id string, s payments.Settlement) (payments.Payment, error) {
 	return h.change(ctx, "confirm a payment", id, func(ctx context.Context, t *txPayment) error {
 		switch t.State {
 		case payments.Settling:
-			return t.settle(ctx, tx)
+			return t.settle(ctx, s)
 		case payments.Failed:
-			if err := t.settleLate(ctx, tx); !duplicate(err) { // see payments_one_per_authorization
+			if err := t.settleLate(ctx, s); !duplicate(err) { // see payments_one_per_authorization
 				return err
 			}
+		default:
+			if t.Open {
+				return t.received(ctx, t.State, s)
+			}
+		}
+		return nil
+	})
+}
+
+// Reopen implements payments.Ledger. An RSVP that was confirmed is pending
+// again and keeps its seats; one that was cancelled stays so, and its refund
+// waits. What was owed is not. Errors: payments.ErrNoPayment.
+func (h *Host) Reopen(ctx context.Context, id string) (payments.Payment, error) {
+	return h.change(ctx, "reopen a payment", id, func(ctx context.Context, t *txPayment) error {
+		const set = `tx = NULL, block = 0, state = ?1`
+		switch {
+		case t.State == payments.Settled && t.Open:
+			if err := t.update(ctx, set, payments.Settling); err != nil {
+				return err
+			}
+			r, err := rsvp(ctx, t.tx, t.RSVPID)
+			if err != nil || r.Status == RSVPCancelled {
+				return err
+			}
+			return t.updateRSVP(ctx, RSVPConfirmed, RSVPPending)
+		case t.State == payments.Owed && t.Open:
+			if err := t.update(ctx, set, payments.Failed); err != nil {
+				return err
+			}
+			return dropRefund(ctx, t.tx, t.ID)
 		}
 		return nil
 	})
@@ -68,7 +98,7 @@ func (h *Host) change(ctx context.Context, what, id string, f func(context.Conte
 	return p, nil
 }
 
-func (t *txPayment) settle(ctx context.Context, tx x402.Bytes32) error {
+func (t *txPayment) settle(ctx context.Context, s payments.Settlement) error {
 	r, err := rsvp(ctx, t.tx, t.RSVPID)
 	if err != nil {
 		return err
@@ -77,19 +107,31 @@ func (t *txPayment) settle(ctx context.Context, tx x402.Bytes32) error {
 	if err != nil {
 		return err
 	}
-	if e.Cancelled {
+	switch {
+	case r.Status == RSVPCancelled: // confirmed once, and the refund waits for this
+		return t.received(ctx, payments.Settled, s)
+	case e.Cancelled:
 		if err := t.updateRSVP(ctx, RSVPPending, RSVPCancelled); err != nil {
 			return err
 		}
 		if err := takeSeats(ctx, t.tx, r.EventID, -r.Seats); err != nil {
 			return err
 		}
-		return t.owe(ctx, tx)
+		return t.owe(ctx, s)
 	}
-	if err := t.update(ctx, `state = 'settled', open = 0, signature = NULL, tx = ?1`, tx.String()); err != nil {
+	if err := t.received(ctx, payments.Settled, s); err != nil {
 		return err
 	}
 	return t.updateRSVP(ctx, RSVPPending, RSVPConfirmed)
+}
+
+// received records the transfer of the money. A payment that was closed before
+// stays closed: nobody watches it any more.
+func (t *txPayment) received(ctx context.Context, state payments.State, s payments.Settlement) error {
+	open := t.Open && !s.Final
+	return t.update(ctx, `state = ?1, tx = ?2, block = ?3, open = ?4, signature = CASE WHEN ?4 THEN signature END,
+			reason = CASE WHEN ?1 = 'settled' THEN '' ELSE reason END`,
+		state, s.Transaction.String(), int64(s.Block), open)
 }
 
 func (t *txPayment) fail(ctx context.Context, reason x402.Reason, final bool) error {
@@ -102,6 +144,9 @@ func (t *txPayment) fail(ctx context.Context, reason x402.Reason, final bool) er
 	if err != nil {
 		return err
 	}
+	if r.Status == RSVPCancelled { // confirmed once, until the chain took the money back
+		return dropRefund(ctx, t.tx, t.ID)
+	}
 	if err := t.updateRSVP(ctx, RSVPPending, RSVPFailed); err != nil {
 		return err
 	}
@@ -109,7 +154,7 @@ func (t *txPayment) fail(ctx context.Context, reason x402.Reason, final bool) er
 }
 
 // settleLate is for money that moved after the seats had been given back.
-func (t *txPayment) settleLate(ctx context.Context, tx x402.Bytes32) error {
+func (t *txPayment) settleLate(ctx context.Context, s payments.Settlement) error {
 	r, err := rsvp(ctx, t.tx, t.RSVPID)
 	if err != nil {
 		return err
@@ -122,10 +167,10 @@ func (t *txPayment) settleLate(ctx context.Context, tx x402.Bytes32) error {
 	if err != nil {
 		return err
 	}
-	if e.Cancelled || booked || !e.has(r.Seats) {
-		return t.owe(ctx, tx)
+	if e.Cancelled || r.Status == RSVPCancelled || booked || !e.has(r.Seats) {
+		return t.owe(ctx, s)
 	}
-	if err := t.update(ctx, `state = 'settled', open = 0, signature = NULL, tx = ?1, reason = ''`, tx.String()); err != nil {
+	if err := t.received(ctx, payments.Settled, s); err != nil {
 		return err
 	}
 	if err := t.updateRSVP(ctx, RSVPFailed, RSVPConfirmed); err != nil {
@@ -135,8 +180,8 @@ func (t *txPayment) settleLate(ctx context.Context, tx x402.Bytes32) error {
 }
 
 // owe is for money that moved and buys nothing.
-func (t *txPayment) owe(ctx context.Context, tx x402.Bytes32) error {
-	if err := t.update(ctx, `state = 'owed', open = 0, signature = NULL, tx = ?1`, tx.String()); err != nil {
+func (t *txPayment) owe(ctx context.Context, s payments.Settlement) error {
+	if err := t.received(ctx, payments.Owed, s); err != nil {
 		return err
 	}
 	return insertRefund(ctx, t.tx, t.ID)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/events-concierge/concierge/payments"
+	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/store"
 )
 
@@ -20,8 +21,8 @@ func TestPlans(t *testing.T) {
 	h.hold(t, "opera", 2, 1)
 	h.hold(t, "opera", 3, 1)
 	must(t)(h.Fail(t.Context(), "pay-2", "", false))
-	must(t)(h.Confirm(t.Context(), "pay-2", hash(2)))
-	must(t)(h.Confirm(t.Context(), "pay-3", hash(3)))
+	must(t)(h.Confirm(t.Context(), "pay-2", moved(2)))
+	must(t)(h.Confirm(t.Context(), "pay-3", moved(3)))
 	must(t)(nil, h.Abandon(t.Context(), "pay-4"))
 	must(t)(h.RSVP(t.Context(), "rsvp-1"))
 	must(t)(h.Revenue(t.Context(), "tea"))
@@ -71,6 +72,10 @@ func TestPlans(t *testing.T) {
 		claimOf(t, c, claim("u", n), claim("u", n), true)
 		claimOf(t, c, claim("u", n), claim("u", n), true)
 	}
+	if _, _, err := c.Identified(t.Context(), "u", x402.Address{}, "0123456789abcdef"); err != nil {
+		t.Fatal(err)
+	}
+	must(t)(nil, c.FreeIdentifier(t.Context(), "none"))
 	must(t)(nil, c.Release(t.Context(), claim("u", 0).ClaimKey, claim("u", 0).PaymentID))
 	must(t)(nil, c.Close(t.Context(), []string{claim("u", 1).PaymentID}))
 	must(t)(c.Open(t.Context()))

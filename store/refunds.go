@@ -15,7 +15,7 @@ import (
 // refundColumns are those of a refund f of payment p, in the order of
 // paymentColumns.
 const refundColumns = `f.payment_id, p.rsvp_id, f.state, f.state <> 'settled', 2, p.network, p.asset, f.payer, p.payer,
-	p.amount, f.nonce, f.valid_after, f.valid_before, f.signature, f.since, f.tx, f.reason, f.created_at, f.updated_at`
+	p.amount, f.nonce, f.valid_after, f.valid_before, f.signature, f.since, f.tx, 0, f.reason, f.created_at, f.updated_at`
 
 const refundTables = ` FROM refunds f JOIN payments p ON p.id = f.payment_id`
 
@@ -32,6 +32,13 @@ func refund(ctx context.Context, q rowQuerier, id string) (r payments.Payment, e
 func insertRefund(ctx context.Context, t *tx, paymentID string) error {
 	_, err := t.exec(ctx, `INSERT INTO refunds (payment_id, state, retry_at, created_at, updated_at) VALUES (?1, 'owed', ?2, ?2, ?2)`,
 		paymentID, millis(t.now))
+	return err
+}
+
+// dropRefund forgets a refund of money that is not here after all. It is not
+// signed: that waits until the money can't go away.
+func dropRefund(ctx context.Context, t *tx, paymentID string) error {
+	_, err := t.exec(ctx, `DELETE FROM refunds WHERE payment_id = ? AND state = 'owed'`, paymentID)
 	return err
 }
 
@@ -71,8 +78,9 @@ func (h *Host) ConfirmRefund(ctx context.Context, id string, transaction x402.By
 		if r.State == payments.Settled {
 			return nil
 		}
-		if _, err := t.exec(ctx, `UPDATE refunds SET state = 'settled', signature = NULL, tx = ?, reason = '', updated_at = ?
-			WHERE payment_id = ?`, transaction.String(), millis(t.now), id); err != nil {
+		changed, err := t.exec(ctx, `UPDATE refunds SET state = 'settled', signature = NULL, tx = ?, reason = '', updated_at = ?
+			WHERE payment_id = ? AND EXISTS `+received, transaction.String(), millis(t.now), id)
+		if err != nil || changed == 0 {
 			return err
 		}
 		return one(t.exec(ctx, `UPDATE rsvps SET status = 'refunded' WHERE id = ? AND status IN ('cancelled', 'failed')`, r.RSVPID))

@@ -31,7 +31,7 @@ func refunding(t *testing.T) *host {
 	h := MustOpen(t)
 	h.event(t, "opera", priced(3))
 	h.hold(t, "opera", 1, 2)
-	must(t)(h.Confirm(t.Context(), "pay-1", hash(7)))
+	must(t)(h.Confirm(t.Context(), "pay-1", moved(7)))
 	must(t)(h.CancelRSVP(t.Context(), "rsvp-1", h.cleared(t)))
 	return h
 }
@@ -132,7 +132,7 @@ func TestRefundOutcomes(t *testing.T) {
 func TestRefundOfNothing(t *testing.T) {
 	h := refunding(t)
 	h.hold(t, "opera", 2, 1)
-	must(t)(h.Confirm(t.Context(), "pay-2", hash(8)))
+	must(t)(h.Confirm(t.Context(), "pay-2", moved(8)))
 	for _, id := range []string{"none", "pay-2"} {
 		for name, call := range map[string]func() error{
 			"read":     func() error { _, err := h.Refund(t.Context(), id); return err },
@@ -185,7 +185,7 @@ func TestCancelRSVP(t *testing.T) {
 		}, store.ErrNotBooked, store.RSVPFailed, 0},
 		"after it was cleared": {priced(0), func(h *host, t *testing.T) {
 			h.hold(t, "tea", 2, 1)
-			must(t)(h.Confirm(t.Context(), "pay-2", hash(1)))
+			must(t)(h.Confirm(t.Context(), "pay-2", moved(1)))
 			if cleared, _, err := h.Clear(t.Context()); err != nil || !cleared {
 				t.Fatal(cleared, err)
 			}
@@ -228,9 +228,9 @@ func TestCancelEvent(t *testing.T) {
 	for n, event := range []string{"opera", "opera", "opera", "other"} {
 		h.hold(t, event, n, n+1)
 	}
-	must(t)(h.Confirm(t.Context(), "pay-0", hash(1)))
+	must(t)(h.Confirm(t.Context(), "pay-0", moved(1)))
 	must(t)(h.Fail(t.Context(), "pay-1", "why", false))
-	must(t)(h.Confirm(t.Context(), "pay-3", hash(1)))
+	must(t)(h.Confirm(t.Context(), "pay-3", moved(1)))
 	if _, err := h.CancelEvent(t.Context(), "opera", 1); !errors.Is(err, payments.ErrCleared) {
 		t.Errorf("cleared: %v", err)
 	}
@@ -252,7 +252,7 @@ func TestCancelEvent(t *testing.T) {
 	}
 	check(store.RSVPCancelled, store.RSVPFailed, store.RSVPPending, store.RSVPConfirmed)
 	for _, id := range []string{"pay-1", "pay-2"} {
-		if p, err := h.Confirm(t.Context(), id, hash(9)); err != nil || p.State != payments.Owed {
+		if p, err := h.Confirm(t.Context(), id, moved(9)); err != nil || p.State != payments.Owed {
 			t.Errorf("%s: %s, %v", id, p.State, err)
 		}
 	}

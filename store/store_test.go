@@ -149,6 +149,11 @@ func hash(n int) (b x402.Bytes32) {
 	return b
 }
 
+// moved is the transfer of money in transaction n, for good.
+func moved(n int) payments.Settlement {
+	return payments.Settlement{Transaction: hash(n), Block: uint64(n), Final: true}
+}
+
 // booking is number n, by a guest of that number.
 func booking(eventID string, n, seats int) payments.Booking {
 	return payments.Booking{

@@ -57,6 +57,15 @@ type PaymentRequired struct {
 	Message string `json:"message,omitempty"`
 }
 
+// V1 returns the same in the shape of x402 version 1.
+func (p *PaymentRequired) V1() any {
+	return struct {
+		x402.PaymentRequiredV1
+		Code    Code   `json:"code,omitempty"`
+		Message string `json:"message,omitempty"`
+	}{p.PaymentRequired.V1(), p.Code, p.Message}
+}
+
 func (p *PaymentRequired) Error() string { return "payment required: " + p.PaymentRequired.Error }
 
 func invalid(format string, args ...any) *Error {
@@ -79,7 +88,8 @@ var known = []struct {
 	{store.ErrNotBooked, CodeNotAllowed, "This RSVP is not confirmed: it has no seats. Nothing is changed."},
 	{store.ErrCheckedIn, CodeNotAllowed, "The guest of this RSVP has been checked in, so it can't be cancelled."},
 	{store.ErrCursor, CodeInvalidArgument, "cursor is not one that this host gave. Send next_cursor of the previous answer unchanged, or none."},
-	{payments.ErrAlreadyUsed, CodePaymentAlreadyUsed, "This payment is already used for another booking. Nothing more was charged; sign a new payment for a new booking."},
+	{payments.ErrAlreadyUsed, CodePaymentAlreadyUsed, "This payment is already used, for another booking or under another payment identifier. Nothing more was charged; sign a new payment for a new booking."},
+	{payments.ErrConflict, CodePaymentAlreadyUsed, "Conflict: this payment identifier belongs to another payment of yours to this host. Nothing was charged. Repeat that payment to see what came of it, or choose a new identifier for a new booking."},
 	{payments.ErrUndecided, CodePaymentUnavailable, "It is not known yet what becomes of this payment. Do NOT pay again: repeat the call with the same payment in a minute."},
 	{payments.ErrUnavailable, CodePaymentUnavailable, "Payments can't be taken at the moment and nothing was charged. Repeat the call with the same payment in a minute."},
 }

@@ -17,6 +17,7 @@ type Host struct {
 	PayTo   x402.Address // where its guests pay to
 	Store   *store.Host
 	Cashier *payments.Cashier
+	Notary  payments.Notary // signs offers and receipts; nil: nobody does
 	Now     func() time.Time
 	Rand    io.Reader // such as crypto/rand.Reader
 }

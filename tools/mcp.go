@@ -27,7 +27,9 @@ type Call struct {
 	Code     Code // of the error, if there was one
 	Payer    string
 	Receipt  *x402.SettleResponse
-	Required *x402.PaymentRequired // when the answer asks for money
+	Required *PaymentRequired // when the answer asks for money
+
+	message json.RawMessage // the call, if it came as JSON-RPC
 }
 
 type callKey struct{}
@@ -93,6 +95,14 @@ func NewServer(version string, log *slog.Logger) *server.MCPServer {
 			return slices.ContainsFunc(all, func(a tool) bool { return a.name == t.Name && a.owner })
 		})
 	})
+	// mcp-go's own reading of `_meta` keeps one of two members of the same name,
+	// and numbers as floats. A payment is read from the message itself.
+	hooks.AddOnRequestInitialization(func(ctx context.Context, _, message any) error {
+		if c := callOf(ctx); c != nil {
+			c.message, _ = message.(json.RawMessage)
+		}
+		return nil
+	})
 	s := server.NewMCPServer("events-concierge", version, server.WithTitle("Events Concierge"),
 		server.WithInstructions(instructions), server.WithToolCapabilities(false), server.WithHooks(hooks))
 	for _, t := range all {
@@ -127,11 +137,7 @@ func priced(t tool) tool {
 		if err := DecodeInput(request.Params.RawArguments, &in); err != nil {
 			return nil, err
 		}
-		var meta any
-		if request.Params.Meta != nil {
-			meta = request.Params.Meta.AdditionalFields[x402.MetaPayment]
-		}
-		return c.RSVP(ctx, in, meta, request.Header.Get)
+		return c.RSVP(ctx, in, request.Header.Values)
 	}
 	return t
 }
@@ -186,7 +192,7 @@ func (t tool) result(c *Call, out any, err error) *mcp.CallToolResult {
 	var payment *PaymentRequired
 	switch {
 	case errors.As(err, &payment):
-		c.Code, c.Required = payment.Code, &payment.PaymentRequired
+		c.Code, c.Required = payment.Code, payment
 		out, meta[x402.MetaError] = payment, payment.PaymentRequired
 	case errors.As(err, &coded):
 		c.Code, out = coded.Code, coded

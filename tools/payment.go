@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,13 +11,12 @@ import (
 )
 
 // RSVP is [Host.RSVPToEvent] with the payment taken from wherever a client may
-// put it: meta is what is in `_meta["x402/payment"]`, or nil, and header returns
-// an HTTP header. It notes in c who paid and the receipt.
-func (c *Call) RSVP(ctx context.Context, in RSVPInput, meta any, header func(string) string) (RSVP, error) {
-	payment, err := paymentIn(meta, header)
+// put it: the `_meta` of the call, or an HTTP header, whose values header
+// returns. It notes in c who paid and the receipt.
+func (c *Call) RSVP(ctx context.Context, in RSVPInput, header func(string) []string) (RSVP, error) {
+	payment, err := paymentIn(metaPayments(c.message), header)
 	if err != nil {
-		return RSVP{}, &Error{Code: CodePaymentInvalid, cause: err,
-			Message: fmt.Sprintf("The payment can't be read (%v). Nothing was charged; send an x402 payment of version 1 or 2.", err)}
+		return RSVP{}, c.Host.unreadable(ctx, in, err)
 	}
 	if payment != nil {
 		c.Payer = payment.Payload.Authorization.From.String()
@@ -26,40 +26,67 @@ func (c *Call) RSVP(ctx context.Context, in RSVPInput, meta any, header func(str
 	return out, err
 }
 
+// metaPayments returns what a JSON-RPC message has in `_meta["x402/payment"]`,
+// to the letter: of a member that is there twice, both.
+func metaPayments(message json.RawMessage) []json.RawMessage {
+	var m struct {
+		Params struct {
+			Meta struct {
+				Payments each `json:"x402/payment"` // [x402.MetaPayment]
+			} `json:"_meta"`
+		} `json:"params"`
+	}
+	_ = json.Unmarshal(message, &m) // what is no call has no payment
+	return m.Params.Meta.Payments
+}
+
+// each keeps every value of a member.
+type each []json.RawMessage
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (e *each) UnmarshalJSON(raw []byte) error {
+	if string(raw) != "null" {
+		*e = append(*e, bytes.Clone(raw))
+	}
+	return nil
+}
+
 // paymentIn finds the payment of a call, if there is one. Two that differ are
-// refused: nobody can say which was meant.
-func paymentIn(meta any, header func(string) string) (*x402.Payment, error) {
+// refused: nobody can say which was meant. Of two forms of one, the one with an
+// identifier counts.
+func paymentIn(meta []json.RawMessage, header func(string) []string) (*x402.Payment, error) {
 	var found *x402.Payment
-	add := func(p x402.Payment, err error) error {
+	add := func(place string, p x402.Payment, err error) error {
+		if err == nil && found != nil && (found.Payload.Authorization != p.Payload.Authorization ||
+			found.Identifier != "" && p.Identifier != "" && found.Identifier != p.Identifier) {
+			err = errors.New("there are two different payments")
+		}
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", place, err)
 		}
-		if found != nil && found.Payload.Authorization != p.Payload.Authorization {
-			return errors.New("there are two different payments")
+		if found == nil || found.Identifier == "" {
+			found = &p
 		}
-		found = &p
 		return nil
 	}
-	if meta != nil {
-		raw, err := json.Marshal(meta)
-		if err != nil {
+	for _, raw := range meta {
+		p, err := x402.DecodeMeta(raw)
+		if err := add(fmt.Sprintf("_meta[%q]", x402.MetaPayment), p, err); err != nil {
 			return nil, err
-		}
-		if err := add(x402.DecodeMeta(raw)); err != nil {
-			return nil, fmt.Errorf("_meta[%q]: %w", x402.MetaPayment, err)
 		}
 	}
 	for _, name := range []string{x402.HeaderPaymentV2, x402.HeaderPaymentV1} {
-		value := header(name)
-		if value == "" {
-			continue
-		}
-		p, err := x402.DecodeHeader(value)
-		if err == nil && name == x402.HeaderPaymentV2 && p.Version != 2 {
-			err = fmt.Errorf("%w: %d in the header of version 2", x402.ErrVersion, p.Version)
-		}
-		if err := add(p, err); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+		for _, value := range header(name) {
+			if value == "" {
+				continue
+			}
+			p, err := x402.DecodeHeader(value)
+			if err == nil && name == x402.HeaderPaymentV2 && p.Version != 2 {
+				err = fmt.Errorf("%w: %d in the header of version 2", x402.ErrVersion, p.Version)
+			}
+			if err := add(name, p, err); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return found, nil

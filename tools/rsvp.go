@@ -81,12 +81,16 @@ func (h *Host) RSVPToEvent(ctx context.Context, in RSVPInput, payment *x402.Paym
 		return RSVP{}, nil, explain(err)
 	}
 	if payment == nil {
-		return RSVP{}, nil, &PaymentRequired{PaymentRequired: h.Cashier.Quote(order)}
+		quote, err := h.quote(ctx, order)
+		if err != nil {
+			return RSVP{}, nil, explain(err)
+		}
+		return RSVP{}, nil, &PaymentRequired{PaymentRequired: quote}
 	}
 	paid, err := h.Cashier.Pay(ctx, order, *payment)
 	var refused *payments.Refused
 	if errors.As(err, &refused) {
-		return RSVP{}, nil, h.askAgain(order, refused.Reason, "The payment is refused: "+refused.Message+". Nothing was charged.")
+		return RSVP{}, nil, h.askAgain(ctx, order, refused.Reason, "The payment is refused: "+refused.Message+". Nothing was charged.")
 	}
 	if err != nil {
 		return RSVP{}, nil, explain(err)
@@ -99,16 +103,38 @@ func (h *Host) order(e store.Event, b payments.Booking) (payments.Order, error) 
 	if err != nil {
 		return payments.Order{}, err
 	}
-	query := url.Values{"user": {h.User}, "event": {e.ID}, "seats": {strconv.Itoa(b.Seats)}}
 	return payments.Order{
 		User: h.User, PayTo: h.PayTo, Amount: amount, Booking: b,
 		Resource: x402.Resource{
-			URL: "mcp://tool/rsvp_to_event?" + query.Encode(),
+			URL: h.resource(b),
 			// Plain ASCII: some clients echo it through btoa, which takes no more.
 			Description: fmt.Sprintf("%d seat(s) at event %s", b.Seats, e.ID),
 			MimeType:    "application/json",
 		},
 	}, nil
+}
+
+// resource names what a booking pays for.
+func (h *Host) resource(b payments.Booking) string {
+	query := url.Values{"user": {h.User}, "event": {b.EventID}, "seats": {strconv.Itoa(b.Seats)}}
+	return "mcp://tool/rsvp_to_event?" + query.Encode()
+}
+
+// quote asks for what an order costs.
+func (h *Host) quote(ctx context.Context, o payments.Order) (x402.PaymentRequired, error) {
+	quote := h.Cashier.Quote(o)
+	if h.Notary == nil {
+		return quote, nil
+	}
+	return payments.SignOffer(ctx, h.Notary, quote, h.Now())
+}
+
+// receipt returns the receipt of a payment for a booking.
+func (h *Host) receipt(ctx context.Context, b payments.Booking, p payments.Payment) (x402.SettleResponse, error) {
+	if h.Notary == nil {
+		return payments.Receipt(p), nil
+	}
+	return payments.SignedReceipt(ctx, h.Notary, h.resource(b), p)
 }
 
 // answer tells what came of a payment, by what the books say now: another
@@ -121,7 +147,10 @@ func (h *Host) answer(ctx context.Context, b payments.Booking, p payments.Paymen
 		return RSVP{}, &receipt, explain(err)
 	}
 	p = *rsvp.Payment
-	receipt := payments.Receipt(p)
+	receipt, err := h.receipt(ctx, b, p)
+	if err != nil {
+		return RSVP{}, &receipt, explain(err)
+	}
 	if p.State == payments.Failed {
 		message := fmt.Sprintf("The payment failed (%s). No money was taken; sign a new payment to book.", p.Reason)
 		event, err := h.Store.CanBook(ctx, b.EventID, b.Seats, b.Email)
@@ -132,13 +161,38 @@ func (h *Host) answer(ctx context.Context, b payments.Booking, p payments.Paymen
 		if err != nil {
 			return RSVP{}, &receipt, explain(err)
 		}
-		return RSVP{}, &receipt, h.askAgain(order, p.Reason, message)
+		return RSVP{}, &receipt, h.askAgain(ctx, order, p.Reason, message)
 	}
 	return rsvpOf(rsvp), &receipt, nil
 }
 
-func (h *Host) askAgain(o payments.Order, reason x402.Reason, message string) error {
-	quote := h.Cashier.Quote(o)
+// unreadable answers a payment that says nothing: with what is to be paid, if
+// there is something to sell.
+func (h *Host) unreadable(ctx context.Context, in RSVPInput, cause error) error {
+	message := fmt.Sprintf("The payment can't be read (%v). Nothing was charged; send an x402 payment of version 1 or 2.", cause)
+	b, err := h.booking(in)
+	if err != nil {
+		return err
+	}
+	event, err := h.Store.CanBook(ctx, b.EventID, b.Seats, b.Email)
+	if err != nil {
+		return explain(err)
+	}
+	if event.Price == 0 {
+		return &Error{Code: CodePaymentInvalid, Message: message, cause: cause}
+	}
+	order, err := h.order(event, b)
+	if err != nil {
+		return explain(err)
+	}
+	return h.askAgain(ctx, order, x402.ReasonOf(cause), message)
+}
+
+func (h *Host) askAgain(ctx context.Context, o payments.Order, reason x402.Reason, message string) error {
+	quote, err := h.quote(ctx, o)
+	if err != nil {
+		return explain(err)
+	}
 	quote.Error = string(reason)
 	return &PaymentRequired{PaymentRequired: quote, Code: CodePaymentInvalid, Message: message}
 }

@@ -73,7 +73,7 @@ func (d *demo) run(ctx context.Context, dir string) (err error) {
 	defer func() { err = errors.Join(err, d.side.close()) }()
 	d.story.tell("chain", fmt.Sprintf("an EVM in this process, chain id %d, USDC at %s", d.side.client.ChainID(), d.side.asset), nil)
 
-	hosts, stop, err := openHosts(ctx, dir, &network, d.side.facilitator, d.side.client, log)
+	hosts, stop, err := openHosts(ctx, hostsFlags{data: dir}, &network, d.side.facilitator, d.side.client, log)
 	if err != nil {
 		return err
 	}

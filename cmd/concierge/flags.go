@@ -57,6 +57,30 @@ func (l *logFlags) logger(w io.Writer) (*slog.Logger, error) {
 	return nil, misuse("--log-format %q: want text or json", l.format)
 }
 
+// addresses is a flag for any number of them.
+type addresses []x402.Address
+
+func (a *addresses) String() string {
+	var all []string
+	for _, address := range *a {
+		all = append(all, address.String())
+	}
+	return strings.Join(all, ",")
+}
+
+func (a *addresses) Type() string { return "address" }
+
+func (a *addresses) Set(s string) error {
+	for written := range strings.SplitSeq(s, ",") {
+		address, err := x402.ParseAddress(strings.TrimSpace(written))
+		if err != nil {
+			return err
+		}
+		*a = append(*a, address)
+	}
+	return nil
+}
+
 // usd is a flag for an amount of dollars.
 type usd x402.Amount
 

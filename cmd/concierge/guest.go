@@ -197,7 +197,7 @@ func newGuestBook(g *guestFlags) *cobra.Command {
 
 func (g *guestFlags) tell(out io.Writer, booked guest.Booked) error {
 	if g.asJSON {
-		return printJSON(out, map[string]any{"rsvp": booked.RSVP, "paid": booked.Paid, "pay_to": booked.PayTo})
+		return printJSON(out, map[string]any{"rsvp": booked.RSVP, "paid": booked.Paid, "pay_to": booked.PayTo, "receipt": booked.Receipt})
 	}
 	fmt.Fprintf(out, "%s: %d seat(s), RSVP %s\n", plain(booked.RSVP.Status), booked.RSVP.Seats, plain(booked.RSVP.ID))
 	if booked.Paid > 0 {

@@ -117,6 +117,14 @@ func (l *late) Await(ctx context.Context, tx common.Hash, t evm.Transfer, since 
 	return s.client.Await(ctx, tx, t, since)
 }
 
+func (l *late) Signed(ctx context.Context, by x402.Address, digest common.Hash, sig x402.Signature) error {
+	s, err := l.side(ctx)
+	if err != nil {
+		return err
+	}
+	return s.client.Signed(ctx, by, digest, sig)
+}
+
 // Verify implements [payments.Facilitator], as the next one does.
 func (l *late) Verify(ctx context.Context, p x402.Payment, r x402.Requirements) (x402.VerifyResponse, error) {
 	s, err := l.side(ctx)

@@ -123,7 +123,7 @@ func TestServerComesAndGoes(t *testing.T) {
 	chain := start(t, "devnet", "--addr", "127.0.0.1:0")
 	data := t.TempDir()
 	serve := func() *program {
-		return start(t, "serve", "--addr", "127.0.0.1:0", "--data", data, "--rpc", chain.url)
+		return start(t, "serve", "--addr", "127.0.0.1:0", "--data", data, "--rpc", chain.url, "--sign-receipts")
 	}
 	web := serve()
 	user := post(t, web.url+"/api/users", "", map[string]string{"email": "ada@example.org"})
@@ -143,14 +143,19 @@ func TestServerComesAndGoes(t *testing.T) {
 		t.Errorf("events: %s", got)
 	}
 	var booked struct {
-		RSVP struct{ ID, Status, Transaction string }
-		Paid string
+		RSVP    struct{ ID, Status, Transaction string }
+		Paid    string
+		Receipt json.RawMessage
 	}
 	if err := json.Unmarshal([]byte(output(t, "", "guest", "book", event, "--host", hostURL(web), "--json")), &booked); err != nil {
 		t.Fatal(err)
 	}
 	if booked.Paid != "50000" || booked.RSVP.Status != "confirmed" {
 		t.Errorf("booked: %+v", booked)
+	}
+	if got := output(t, string(booked.Receipt), "receipt", "verify", "--signer", user["wallet_address"].(string)); !strings.Contains(got, booked.RSVP.Transaction) ||
+		!strings.Contains(got, "rsvp_to_event?event="+event+"&seats=1") {
+		t.Errorf("receipt: %s", got)
 	}
 	if code := web.stop(); code != 0 {
 		t.Fatalf("the server ended with code %d:\n%s", code, web.stderr)

@@ -18,7 +18,8 @@ func newMCP() *cobra.Command {
 }
 
 func newMCPHost() *cobra.Command {
-	var user, data string
+	var user string
+	var files hostsFlags
 	var network networkFlags
 	var logs logFlags
 	cmd := &cobra.Command{
@@ -39,11 +40,11 @@ func newMCPHost() *cobra.Command {
 			if err := network.valid(); err != nil {
 				return err
 			}
-			network.data = data
+			network.data = files.data
 			// Payments outlive the signal to stop; so does the chain.
 			side := network.openLate(context.WithoutCancel(ctx), log)
 			defer func() { err = errors.Join(err, side.close()) }()
-			hosts, stop, err := openHosts(ctx, data, &network, side, side, log)
+			hosts, stop, err := openHosts(ctx, files, &network, side, side, log)
 			if err != nil {
 				return err
 			}
@@ -65,7 +66,7 @@ func newMCPHost() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&user, "user", "", "email address of the Host's owner")
-	cmd.Flags().StringVar(&data, "data", "./data", "data directory")
+	files.add(cmd)
 	network.addSettling(cmd)
 	logs.add(cmd, "warn")
 	return cmd

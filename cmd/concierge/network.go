@@ -34,6 +34,7 @@ type networkFlags struct {
 	facilitators  []string
 	confirmations uint64
 	gasKeystore   string
+	factories     addresses
 	maxGasPrice   gwei
 	data          string // where the gas account's outbox is kept
 	newGas        bool   // an account made up for it pays for gas, whatever the environment says
@@ -72,6 +73,7 @@ func (n *networkFlags) addSettling(cmd *cobra.Command) {
 // addGas adds the flags for an account that puts transactions on the chain.
 func (n *networkFlags) addGas(cmd *cobra.Command) {
 	cmd.Flags().Uint64Var(&n.confirmations, "confirmations", 1, "blocks that a payment must have")
+	cmd.Flags().Var(&n.factories, "wallet-factory", "address of a factory that may deploy a payer's smart wallet, at the cost of the gas account; repeat it or separate by commas (those of well-known wallets may anyway)")
 	cmd.Flags().Var(&n.maxGasPrice, "max-gas-price", "most to pay for a unit of gas, in gwei; above it nothing is settled (default: base 2, base-sepolia 20, devnet 1000)")
 	cmd.Flags().StringVar(&n.gasKeystore, "gas-keystore", "", "keystore file of the account that pays for gas; its passphrase is in "+envGasPassphrase+" (or a raw key in "+envGasKey+")")
 }
@@ -121,8 +123,8 @@ type settling struct {
 	facilitator payments.Facilitator
 	gas         x402.Address      // who pays for gas, if this process settles
 	pool        *facilitator.Pool // if others do
+	stop        func()            // ends what looks after the gas account or the pool
 	chain       *devnet.Chain     // if it is embedded
-	stop        func()            // ends what looks after the pool or the gas account
 }
 
 // payments returns the network's side of a Cashier.
@@ -188,10 +190,10 @@ func (n *networkFlags) open(ctx context.Context, log *slog.Logger) (_ *settling,
 		if s.chain, err = devnet.Start(devnet.Options{Log: log}); err != nil {
 			return nil, err
 		}
-		if s.client, err = evm.NewClient(ctx, s.chain.RPC(), evm.Options{Confirmations: n.confirmations, Poll: 10 * time.Millisecond}); err != nil {
+		if s.client, err = evm.NewClient(ctx, s.chain.RPC(), n.options(10*time.Millisecond)); err != nil {
 			return nil, errors.Join(err, s.chain.Close())
 		}
-	} else if s.client, err = evm.Dial(ctx, n.endpoint(), evm.Options{Confirmations: n.confirmations, Poll: n.poll()}); err != nil {
+	} else if s.client, err = evm.Dial(ctx, n.endpoint(), n.options(50*time.Millisecond)); err != nil {
 		return nil, err
 	}
 	if err := s.check(ctx); err != nil {
@@ -219,8 +221,7 @@ func (n *networkFlags) openPool(ctx context.Context, s *settling, log *slog.Logg
 	if s.pool, err = n.pool(ctx, log); err != nil {
 		return err
 	}
-	s.facilitator = s.pool
-	s.stop = tend(ctx, s.pool.Run)
+	s.facilitator, s.stop = s.pool, tend(ctx, s.pool.Run)
 	return nil
 }
 
@@ -237,7 +238,7 @@ func (n *networkFlags) sender(s *settling, gas evm.Key, log *slog.Logger) (*evm.
 	return evm.NewSender(s.client, gas, opts), nil
 }
 
-// tend keeps something running until stop.
+// tend runs what looks after something until stop, whatever becomes of ctx.
 func tend(ctx context.Context, run func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
@@ -251,11 +252,24 @@ func tend(ctx context.Context, run func(context.Context)) (stop func()) {
 	}
 }
 
-func (n *networkFlags) poll() time.Duration {
+// options of the chain's client; poll is for the devnet, where blocks come at
+// once and none is ever undone.
+func (n *networkFlags) options(poll time.Duration) evm.Options {
+	o := evm.Options{Confirmations: n.confirmations, Factories: n.walletFactories()}
 	if n.name == onDevnet {
-		return 50 * time.Millisecond
+		o.Poll, o.Finality = poll, 1
 	}
-	return 0 // the default
+	return o
+}
+
+// walletFactories may be called to deploy a payer's wallet. The one that devnet
+// adds deploys anything.
+func (n *networkFlags) walletFactories() []x402.Address {
+	all := append(evm.WalletFactories(), n.factories...)
+	if n.name == onDevnet {
+		all = append(all, x402.Address(devnet.DeterministicFactory()))
+	}
+	return all
 }
 
 // check refuses a chain or a token that is not what signatures will be made for.

@@ -25,10 +25,22 @@ const grace = 50 * time.Second
 const reconcileEvery = 5 * time.Second
 
 type serveOptions struct {
-	addr, data, publicURL string
-	origins               []string
-	network               networkFlags
-	log                   logFlags
+	addr, publicURL string
+	origins         []string
+	hosts           hostsFlags
+	network         networkFlags
+	log             logFlags
+}
+
+// hostsFlags are about the Hosts of a data directory.
+type hostsFlags struct {
+	data         string
+	signReceipts bool
+}
+
+func (h *hostsFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&h.data, "data", "./data", "data directory")
+	cmd.Flags().BoolVar(&h.signReceipts, "sign-receipts", false, "have each Host sign its offers and receipts with its own wallet (x402 offer-receipt)")
 }
 
 func newServe() *cobra.Command {
@@ -46,7 +58,7 @@ func newServe() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&o.addr, "addr", "127.0.0.1:8402", "address to listen on")
-	cmd.Flags().StringVar(&o.data, "data", "./data", "data directory")
+	o.hosts.add(cmd)
 	cmd.Flags().StringVar(&o.publicURL, "public-url", "", "where clients reach this server, such as https://events.example.org")
 	cmd.Flags().StringSliceVar(&o.origins, "cors-origin", nil, "web origins whose pages may call this server")
 	o.network.addSettling(cmd)
@@ -64,13 +76,13 @@ func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Lo
 		return fmt.Errorf("listen on %s: %w", o.addr, err)
 	}
 	defer listener.Close()
-	o.network.data = o.data
+	o.network.data = o.hosts.data
 	side, err := o.network.open(ctx, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, side.close()) }()
-	hosts, stop, err := openHosts(ctx, o.data, &o.network, side.facilitator, side.client, log)
+	hosts, stop, err := openHosts(ctx, o.hosts, &o.network, side.facilitator, side.client, log)
 	if err != nil {
 		return err
 	}
@@ -83,18 +95,18 @@ func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Lo
 		fmt.Fprintln(notice, "The embedded chain forgets everything when this server stops; 'concierge devnet' keeps one that does not.")
 	}
 	fmt.Fprintf(notice, "Listening on http://%s (%s, %s)\n", listener.Addr(), o.network.name, side.network)
-	log.Info("serving", "addr", listener.Addr().String(), "network", string(side.network), "data", o.data, "version", version)
+	log.Info("serving", "addr", listener.Addr().String(), "network", string(side.network), "data", o.hosts.data, "version", version)
 	return server.New(c).Serve(ctx, listener, grace)
 }
 
 // openHosts opens the data directory and keeps its payments reconciled until
 // stop, which waits for those under way.
-func openHosts(ctx context.Context, data string, n *networkFlags, f payments.Facilitator, c payments.Chain, log *slog.Logger) (*host.Hosts, func() error, error) {
+func openHosts(ctx context.Context, h hostsFlags, n *networkFlags, f payments.Facilitator, c payments.Chain, log *slog.Logger) (*host.Hosts, func() error, error) {
 	config, err := n.payments(f, c)
 	if err != nil {
 		return nil, nil, err
 	}
-	hosts, err := host.Open(ctx, host.Config{Dir: data, Network: n.name, Payments: config, Log: log})
+	hosts, err := host.Open(ctx, host.Config{Dir: h.data, Network: n.name, Payments: config, SignReceipts: h.signReceipts, Log: log})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/params"
 )
 
 // ChainID is Base Sepolia's EIP-155 id.
@@ -18,6 +19,10 @@ func USDC() common.Address {
 func Multicall3() common.Address {
 	return common.HexToAddress("0xcA11bde05977b3631167028862bE2a173976CA11")
 }
+
+// DeterministicFactory returns the address of the contract that deploys whatever
+// it is sent: 32 bytes of salt and the code, by CREATE2 (EIP-7997).
+func DeterministicFactory() common.Address { return params.DeterministicFactoryAddress }
 
 // Written by contracts/compile.mjs; code is hexadecimal without 0x.
 var (

@@ -43,7 +43,9 @@ const (
 type Outcome struct {
 	State       State
 	Confirmed   bool // it has the number of confirmations that the Client wants
+	Final       bool // it is too deep in the chain to be replaced
 	Transaction common.Hash
+	Block       uint64 // that Transaction is in
 	Head        Head
 }
 
@@ -126,8 +128,9 @@ func (c *Client) findUse(ctx context.Context, t Transfer, since, head uint64) (*
 // counts, for one transaction may carry several payments of one payer. ok is
 // false if the authorization was neither used nor cancelled there.
 func (c *Client) outcome(receipt *types.Receipt, t Transfer, head Head) (o Outcome, ok bool) {
-	o = Outcome{State: Spent, Transaction: receipt.TxHash, Head: head,
-		Confirmed: head.Number+1 >= receipt.BlockNumber.Uint64()+c.confirmations}
+	block := receipt.BlockNumber.Uint64()
+	o = Outcome{State: Spent, Transaction: receipt.TxHash, Block: block, Head: head,
+		Confirmed: head.Number+1 >= block+c.confirmations, Final: head.Number+1 >= block+c.finality}
 	for _, log := range receipt.Logs {
 		if log.Address != common.Address(t.Token) {
 			continue
@@ -159,35 +162,53 @@ func (c *Client) isTransfer(log *types.Log, t Transfer) bool {
 
 // Await waits until transaction tx has its confirmations and tells what it
 // made of the authorization; when it made nothing of it (it reverted, or
-// carries other logs) [Client.Authorization] answers. It ends with ctx's error
-// when the transaction stays away.
+// carries other logs) [Client.Authorization] answers. What the node can't answer
+// it is asked again. Await ends with ctx's error, and the node's last if it had
+// one, when the transaction stays away.
 func (c *Client) Await(ctx context.Context, tx common.Hash, t Transfer, since uint64) (Outcome, error) {
 	timer := time.NewTicker(c.poll)
 	defer timer.Stop()
+	var last error // of the node
 	for {
-		receipt, err := c.receipt(ctx, tx)
-		switch {
-		case err == nil:
-			o, err := c.judge(ctx, receipt, t, since)
-			if err != nil || o.Confirmed {
-				return o, err
-			}
-			// Unused before the transaction's own block is the word of a node
-			// that lags behind: it does not know of a use that the transaction met.
-			if o.State == Unused && o.Head.Number >= receipt.BlockNumber.Uint64() {
-				return o, nil
-			}
-		case ctx.Err() != nil:
-			return Outcome{}, ctx.Err()
-		case !errors.Is(err, ethereum.NotFound):
-			return Outcome{}, err
+		o, err := c.look(ctx, tx, t, since)
+		if err == nil {
+			return o, nil
+		}
+		if !errors.Is(err, errNotYet) && ctx.Err() == nil {
+			last = err
 		}
 		select {
 		case <-ctx.Done():
-			return Outcome{}, ctx.Err()
+			return Outcome{}, errors.Join(ctx.Err(), last)
 		case <-timer.C:
 		}
 	}
+}
+
+// errNotYet means that a transaction has to be awaited longer.
+var errNotYet = errors.New("not on the chain yet, or not deep enough")
+
+// look is one look of [Client.Await]. Errors: [errNotYet].
+func (c *Client) look(ctx context.Context, tx common.Hash, t Transfer, since uint64) (Outcome, error) {
+	receipt, err := c.receipt(ctx, tx)
+	if errors.Is(err, ethereum.NotFound) {
+		return Outcome{}, errNotYet
+	}
+	if err != nil {
+		return Outcome{}, err
+	}
+	o, err := c.judge(ctx, receipt, t, since)
+	switch {
+	case err != nil:
+		return Outcome{}, err
+	case o.Confirmed:
+		return o, nil
+	// Unused before the transaction's own block is the word of a node that lags
+	// behind: it does not know of a use that the transaction met.
+	case o.State == Unused && o.Head.Number >= receipt.BlockNumber.Uint64():
+		return o, nil
+	}
+	return Outcome{}, errNotYet
 }
 
 func (c *Client) judge(ctx context.Context, receipt *types.Receipt, t Transfer, since uint64) (Outcome, error) {

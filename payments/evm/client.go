@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum"
 	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/ethereum/go-ethereum/rpc"
 
@@ -27,8 +27,15 @@ type Options struct {
 	// Confirmations is how many blocks, its own included, a transaction must
 	// have to count. 0 means 1.
 	Confirmations uint64
+	// Finality is how many it must have to be final: no reorganisation of the
+	// chain goes so deep. 0 means 64, two minutes on Base; it is at least
+	// Confirmations.
+	Finality uint64
 	// Poll is the pause between two looks for a receipt. 0 means 500 ms.
 	Poll time.Duration
+	// Factories may be called to deploy a payer's wallet (ERC-6492), at the cost
+	// of who settles; see [WalletFactories]. Without any, wallets must be there.
+	Factories []x402.Address
 }
 
 // Client reads one chain over JSON-RPC. Safe for concurrent use.
@@ -36,8 +43,11 @@ type Client struct {
 	eth           *ethclient.Client
 	token         *FiatToken
 	events        map[string]abi.Event
+	multicall     abi.ABI
+	factories     []x402.Address
 	chainID       uint64
 	confirmations uint64
+	finality      uint64
 	poll          time.Duration
 	logRange      uint64
 }
@@ -45,7 +55,12 @@ type Client struct {
 // NewClient returns the Client of a node that r is connected to, and owns r.
 func NewClient(ctx context.Context, r *rpc.Client, opts Options) (*Client, error) {
 	c := &Client{eth: ethclient.NewClient(r), token: NewFiatToken(),
-		confirmations: max(1, opts.Confirmations), poll: opts.Poll, logRange: logRange}
+		confirmations: max(1, opts.Confirmations), finality: opts.Finality, poll: opts.Poll, logRange: logRange,
+		factories: opts.Factories, multicall: newMulticall()}
+	if c.finality == 0 {
+		c.finality = 64
+	}
+	c.finality = max(c.finality, c.confirmations)
 	c.events = c.token.GetABI().Events
 	if c.poll == 0 {
 		c.poll = 500 * time.Millisecond
@@ -132,24 +147,20 @@ func (c *Client) DomainSeparator(ctx context.Context, token x402.Address) (commo
 	return c.token.UnpackDOMAINSEPARATOR(out)
 }
 
-// PackTransfer returns the call data of transferWithAuthorization for an
-// ordinary account's signature of 65 bytes.
+// PackTransfer returns the call data of transferWithAuthorization: of the
+// overload with v, r and s for a signature of 65 bytes, else of the one that
+// takes any. Of an ERC-6492 signature the wrapping is left out, for the token
+// does not know it. Errors: [ErrSignature].
 func (c *Client) PackTransfer(a x402.Authorization, sig x402.Signature) ([]byte, error) {
-	if len(sig) != 65 {
-		return nil, fmt.Errorf("%w: %d bytes, want 65", ErrSignature, len(sig))
+	sig, _, err := Unwrap(sig)
+	if err != nil {
+		return nil, err
 	}
-	return c.token.TryPackTransferWithAuthorization0(
-		common.Address(a.From), common.Address(a.To), a.Value.ToBig(), a.ValidAfter.ToBig(), a.ValidBefore.ToBig(),
-		a.Nonce, sig[64], [32]byte(sig[:32]), [32]byte(sig[32:64]))
-}
-
-// Simulate runs a call in the newest block without a transaction. Errors:
-// [ErrReverted] with the contract's reason. A call to an address without a
-// contract succeeds, as a transaction would.
-func (c *Client) Simulate(ctx context.Context, from, to x402.Address, data []byte) error {
-	_, err := c.eth.CallContract(ctx, ethereum.CallMsg{
-		From: common.Address(from), To: (*common.Address)(&to), Data: data}, nil)
-	return revert(err)
+	from, to, value, after, before := common.Address(a.From), common.Address(a.To), a.Value.ToBig(), a.ValidAfter.ToBig(), a.ValidBefore.ToBig()
+	if len(sig) != crypto.SignatureLength {
+		return c.token.TryPackTransferWithAuthorization(from, to, value, after, before, a.Nonce, sig)
+	}
+	return c.token.TryPackTransferWithAuthorization0(from, to, value, after, before, a.Nonce, sig[64], [32]byte(sig[:32]), [32]byte(sig[32:64]))
 }
 
 func (c *Client) read(ctx context.Context, contract x402.Address, data []byte, block *big.Int) ([]byte, error) {
@@ -172,15 +183,11 @@ func revert(err error) error {
 		rpc.Error
 		rpc.DataError
 	}
-	if !errors.As(err, &answer) ||
-		(answer.ErrorCode() != codeReverted && !strings.Contains(answer.Error(), "revert")) {
+	if !errors.As(err, &answer) || (answer.ErrorCode() != codeReverted && !halted(answer.Error())) {
 		return err
 	}
 	data, _ := answer.ErrorData().(string)
-	if reason, err := abi.UnpackRevert(common.FromHex(data)); err == nil {
-		return fmt.Errorf("%w: %.200s", ErrReverted, reason)
-	}
-	return fmt.Errorf("%w without a reason", ErrReverted)
+	return reverted(common.FromHex(data))
 }
 
 // fees returns what to pay for gas now: the node's suggested tip, and a cap

@@ -102,7 +102,7 @@ func TestVectorsSettle(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := c.client.Simulate(t.Context(), c.relay.Address(), c.usdc, data); err != nil {
+			if err := c.client.Simulate(t.Context(), c.relay.Address(), evm.Call{To: c.usdc, Data: data}); err != nil {
 				t.Fatal(err)
 			}
 			c.send(t, c.relay, c.usdc, data)
@@ -113,16 +113,6 @@ func TestVectorsSettle(t *testing.T) {
 				t.Errorf("%+v, %v", o, err)
 			}
 		})
-	}
-}
-
-func TestPackTransferWantsAnOrdinarySignature(t *testing.T) {
-	c := startChain(t, evm.Options{})
-	p := vectors(t)["v1a"].Payload
-	for name, sig := range map[string]x402.Signature{"none": nil, "short": p.Signature[:64], "long": append(p.Signature[:65:65], 0)} {
-		if _, err := c.client.PackTransfer(p.Authorization, sig); !errors.Is(err, evm.ErrSignature) {
-			t.Errorf("%s: %v", name, err)
-		}
 	}
 }
 
@@ -170,7 +160,7 @@ func TestNodeFails(t *testing.T) {
 	asks["Head"] = func(ctx context.Context) error { _, err := client.Head(ctx); return err }
 	asks["GasBalance"] = func(ctx context.Context) error { _, err := client.GasBalance(ctx, x402.Address{1}); return err }
 	asks["Simulate"] = func(ctx context.Context) error {
-		return client.Simulate(ctx, x402.Address{1}, c.usdc, []byte{1, 2, 3, 4})
+		return client.Simulate(ctx, x402.Address{1}, evm.Call{To: c.usdc, Data: []byte{1, 2, 3, 4}})
 	}
 	asks["Await"] = func(ctx context.Context) error {
 		_, err := client.Await(ctx, [32]byte{1}, evm.Transfer{}, 0)

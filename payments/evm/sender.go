@@ -41,6 +41,9 @@ type Call struct {
 	// with others, unless the account turns out to have code, which would be
 	// asked about the signature and could use up the gas of all.
 	Signer x402.Address
+	// Fixed says that it gets all its gas. It seems to need less than it does,
+	// for it swallows what fails for want of gas.
+	Fixed bool
 }
 
 // Limits of one transaction.

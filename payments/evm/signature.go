@@ -50,3 +50,9 @@ func Recover(digest common.Hash, sig x402.Signature) (x402.Address, error) {
 	}
 	return x402.Address(crypto.PubkeyToAddress(*pub)), nil
 }
+
+// SignedBy reports whether account signed digest as an ordinary account.
+func SignedBy(account x402.Address, digest common.Hash, sig x402.Signature) bool {
+	signer, err := Recover(digest, sig)
+	return err == nil && signer == account
+}

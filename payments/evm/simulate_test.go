@@ -49,7 +49,7 @@ func TestSimulate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = c.client.Simulate(t.Context(), c.relay.Address(), c.usdc, data)
+			err = c.client.Simulate(t.Context(), c.relay.Address(), evm.Call{To: c.usdc, Data: data})
 			if test.want == "" {
 				if err != nil {
 					t.Error(err)
@@ -69,7 +69,7 @@ func TestSimulate(t *testing.T) {
 func TestSimulateWithoutReason(t *testing.T) {
 	c := startChain(t, evm.Options{})
 	// No method of the token: it has no fallback, and reverts with nothing.
-	err := c.client.Simulate(t.Context(), c.relay.Address(), c.usdc, []byte{1, 2, 3, 4})
+	err := c.client.Simulate(t.Context(), c.relay.Address(), evm.Call{To: c.usdc, Data: []byte{1, 2, 3, 4}})
 	if !errors.Is(err, evm.ErrReverted) || !strings.Contains(err.Error(), "without a reason") {
 		t.Error(err)
 	}
@@ -100,6 +100,9 @@ func TestRevertOrNot(t *testing.T) {
 		"damaged reason":            {3, "execution reverted", reason[:80], "reverted without a reason"},
 		"data is an object":         {3, "execution reverted", map[string]any{"data": reason}, "reverted without a reason"},
 		"very long reason":          {3, "execution reverted", long, strings.Repeat("a", 200)},
+		"out of gas":                {-32000, "out of gas", nil, "reverted without a reason"},
+		"anvil, out of gas":         {-32003, "EVM error OutOfGas", nil, "reverted without a reason"},
+		"an opcode that is none":    {-32000, "invalid opcode: INVALID", nil, "reverted without a reason"},
 		"rate limit":                {-32005, "daily request count exceeded", nil, ""},
 		"rate limit with text data": {-32005, "daily request count exceeded", "see https://provider.invalid/limits", ""},
 		"rate limit with object":    {-32005, "limit", map[string]any{"rate": 1}, ""},
@@ -108,7 +111,7 @@ func TestRevertOrNot(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n.on("eth_call", func(c call) []byte { return c.refuse(test.code, test.message, test.data) })
-			err := client.Simulate(t.Context(), c.relay.Address(), c.usdc, nil)
+			err := client.Simulate(t.Context(), c.relay.Address(), evm.Call{To: c.usdc})
 			if got := errors.Is(err, evm.ErrReverted); err == nil || got != (test.want != "") {
 				t.Fatalf("%v: a revert: %v", err, got)
 			}

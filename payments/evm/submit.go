@@ -117,7 +117,7 @@ func (s *Sender) unsent(ctx context.Context, batch []*request) []*request {
 // submit signs one transaction for a batch, with the next nonce, and submits it.
 func (s *Sender) submit(ctx context.Context, batch []*request) (common.Hash, error) {
 	call, err := s.compose(batch)
-	if err == nil && batch[0].alone {
+	if err == nil && batch[0].alone && !call.Fixed {
 		call.Gas, err = s.estimate(ctx, call)
 	}
 	if err != nil {

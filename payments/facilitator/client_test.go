@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/events-concierge/concierge/payments"
 	"github.com/events-concierge/concierge/payments/facilitator"
 	"github.com/events-concierge/concierge/payments/x402"
@@ -189,7 +191,7 @@ func TestSettleAnswers(t *testing.T) {
 				if (class == settled || class == pending) && (got.Transaction != hash() || got.Network != network || got.Payer != from) {
 					t.Errorf("%+v", got)
 				}
-				if class == unknown && got != (x402.SettleResponse{}) {
+				if class == unknown && !cmp.Equal(got, x402.SettleResponse{}) {
 					t.Errorf("an error, and %+v", got)
 				}
 			})
@@ -283,7 +285,7 @@ func TestFaultsOfTheWay(t *testing.T) {
 			}
 			got, err := client.Settle(ctx, s.payment, s.r)
 			fmt.Fprintln(rec, err)
-			if err == nil || got != (x402.SettleResponse{}) || errors.Is(err, payments.ErrNotSettled) == c.sent {
+			if err == nil || !cmp.Equal(got, x402.SettleResponse{}) || errors.Is(err, payments.ErrNotSettled) == c.sent {
 				t.Errorf("settle: %+v, %v", got, err)
 			}
 			if !strings.Contains(err.Error(), client.Host()) {

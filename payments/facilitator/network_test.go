@@ -59,7 +59,7 @@ func run(m *testing.M) (code int, err error) {
 	if _, err := n.chain.Fund(ctx, common.Address(key.Address()), 0); err != nil {
 		return 1, err
 	}
-	n.gas = evm.NewSender(n.client, key)
+	n.gas = evm.NewSender(n.client, key, evm.SenderOptions{})
 	testnet = n
 	return m.Run(), nil
 }
@@ -71,7 +71,7 @@ func usdc() x402.Address {
 
 // local is an honest facilitator.
 func (n *network) local(log *slog.Logger) *payments.Local {
-	return payments.NewLocal(n.client, n.gas, usdc(), time.Now, log)
+	return payments.NewLocal(n.client, n.gas, []x402.Address{usdc()}, time.Now, log)
 }
 
 func newWallet(tb testing.TB) *wallet.Local {

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/events-concierge/concierge/payments"
@@ -309,7 +311,7 @@ func TestServerSettlesOnce(t *testing.T) {
 	}
 	wg.Wait()
 	for i, a := range answers {
-		if a != answers[0] || !a.Success {
+		if !cmp.Equal(a, answers[0]) || !a.Success {
 			t.Errorf("%d: %+v, and the first %+v", i, a, answers[0])
 		}
 	}

@@ -10,6 +10,7 @@ package wallet
 import (
 	"context"
 	"crypto/ecdsa"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -180,6 +181,10 @@ func Unseal(sealed []byte, passphrase string) (l *Local, err error) {
 			l, err = nil, errors.New("not a keystore: it is damaged")
 		}
 	}()
+	address, err := inspect(sealed)
+	if err != nil {
+		return nil, fmt.Errorf("not a keystore: %w", err)
+	}
 	key, err := keystore.DecryptKey(sealed, passphrase)
 	if errors.Is(err, keystore.ErrDecrypt) {
 		return nil, ErrPassphrase
@@ -187,7 +192,48 @@ func Unseal(sealed []byte, passphrase string) (l *Local, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("not a keystore: %w", err)
 	}
-	return local(key.PrivateKey), nil
+	// The document's checksum does not cover the whole of it: a damaged one may
+	// open as another account's key.
+	if l = local(key.PrivateKey); l.address != address {
+		return nil, errors.New("not a keystore: it is damaged")
+	}
+	return l, nil
+}
+
+// Limits on what a keystore may ask of the machine that opens it.
+const (
+	maxSealed = 64 << 10 // bytes
+	maxScrypt = 1 << 22  // n·r·p; Standard is half of it, and 256 MB
+	maxPBKDF2 = 1 << 24  // rounds
+	maxKey    = 64       // bytes
+)
+
+// inspect returns whose key a keystore has, unless it costs too much to open.
+func inspect(sealed []byte) (x402.Address, error) {
+	if len(sealed) > maxSealed {
+		return x402.Address{}, errors.New("it is too large")
+	}
+	var document struct {
+		Address string              `json:"address"`
+		Crypto  keystore.CryptoJSON `json:"crypto"`
+	}
+	if err := json.Unmarshal(sealed, &document); err != nil {
+		return x402.Address{}, err
+	}
+	work := 1.0
+	for name, most := range map[string]float64{"n": maxScrypt, "r": maxScrypt, "p": maxScrypt, "c": maxPBKDF2, "dklen": maxKey} {
+		n, _ := document.Crypto.KDFParams[name].(float64)
+		if n < 0 || n > most {
+			return x402.Address{}, errors.New("it takes too long to open")
+		}
+		if most == maxScrypt {
+			work *= n
+		}
+	}
+	if work > maxScrypt {
+		return x402.Address{}, errors.New("it takes too long to open")
+	}
+	return x402.ParseAddress("0x" + strings.ToLower(strings.TrimPrefix(document.Address, "0x")))
 }
 
 // Address returns the account.

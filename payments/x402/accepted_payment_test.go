@@ -65,7 +65,7 @@ func TestPaymentLimits(t *testing.T) {
 		{"resource without description", "v2", "resource", `{"url": "https://example.com/"}`},
 		{"no domain", "v2", "accepted.extra", removed},
 		{"markup", "v2", "resource.description", `"<b>Q&A</b> \u2028 \ud83c\udf89"`},
-		{"extensions", "v2", "extensions", `{ "payment-identifier": {"info": {"id": "<&>", "ID": 1.50}} }`},
+		{"extensions", "v2", "extensions", `{ "another": {"info": {"id": "<&>", "ID": 1.50}} }`},
 		{"a large unknown member", "v2", "note", quote(strings.Repeat(" ", x402.MaxPayment-1400))},
 	}
 	for _, test := range tests {

@@ -2,6 +2,7 @@ package x402
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -17,19 +18,18 @@ const (
 	maxTimeout  = 1 << 31  // seconds
 )
 
+// wirePayload leaves its members as they are, so that an error can name the one
+// at fault.
 type wirePayload struct {
-	Signature     *Signature         `json:"signature"`
-	Authorization *wireAuthorization `json:"authorization"`
-}
-
-// wireAuthorization tells a missing member from a zero one.
-type wireAuthorization struct {
-	From        *Address `json:"from"`
-	To          *Address `json:"to"`
-	Value       *Uint256 `json:"value"`
-	ValidAfter  *Uint256 `json:"validAfter"`
-	ValidBefore *Uint256 `json:"validBefore"`
-	Nonce       *Bytes32 `json:"nonce"`
+	Signature     json.RawMessage `json:"signature"`
+	Authorization *struct {
+		From        json.RawMessage `json:"from"`
+		To          json.RawMessage `json:"to"`
+		Value       json.RawMessage `json:"value"`
+		ValidAfter  json.RawMessage `json:"validAfter"`
+		ValidBefore json.RawMessage `json:"validBefore"`
+		Nonce       json.RawMessage `json:"nonce"`
+	} `json:"authorization"`
 }
 
 type wireRequirement struct {
@@ -89,23 +89,26 @@ func (p *Payment) fromV1(raw []byte) (*wirePayload, error) {
 
 func (p *Payment) fromV2(raw []byte) (*wirePayload, error) {
 	var w struct {
-		Payload    *wirePayload     `json:"payload"`
-		Accepted   *wireRequirement `json:"accepted"`
-		Resource   *Resource        `json:"resource"`
-		Extensions json.RawMessage  `json:"extensions"`
+		Payload    *wirePayload    `json:"payload"`
+		Accepted   json.RawMessage `json:"accepted"`
+		Resource   *Resource       `json:"resource"`
+		Extensions json.RawMessage `json:"extensions"`
 	}
 	if err := unmarshal(raw, &w); err != nil {
 		return nil, err
 	}
-	if w.Accepted == nil {
-		return nil, fmt.Errorf("%w: accepted", ErrMissing)
+	var accepted wireRequirement
+	if err := member("accepted", w.Accepted, &accepted); err != nil {
+		return nil, err
 	}
-	r, err := w.Accepted.requirements()
+	r, err := accepted.requirements()
 	if err != nil {
 		return nil, fmt.Errorf("accepted: %w", err)
 	}
 	p.Accepted, p.Scheme, p.Network, p.Resource = &r, r.Scheme, r.Network, w.Resource
-	p.Extensions, err = extensions(w.Extensions)
+	if p.Extensions, err = extensions(w.Extensions); err == nil {
+		p.Identifier, err = identifier(p.Extensions)
+	}
 	return w.Payload, err
 }
 
@@ -114,14 +117,14 @@ func (w *wirePayload) into(p *Payload) error {
 		return fmt.Errorf("%w: payload.authorization", ErrMissing)
 	}
 	a, into := w.Authorization, &p.Authorization
-	return errors.Join(
-		required("payload.signature", w.Signature, &p.Signature),
-		required("authorization.from", a.From, &into.From),
-		required("authorization.to", a.To, &into.To),
-		required("authorization.value", a.Value, &into.Value),
-		required("authorization.validAfter", a.ValidAfter, &into.ValidAfter),
-		required("authorization.validBefore", a.ValidBefore, &into.ValidBefore),
-		required("authorization.nonce", a.Nonce, &into.Nonce))
+	return cmp.Or(
+		member("payload.signature", w.Signature, &p.Signature),
+		member("authorization.from", a.From, &into.From),
+		member("authorization.to", a.To, &into.To),
+		member("authorization.value", a.Value, &into.Value),
+		member("authorization.validAfter", a.ValidAfter, &into.ValidAfter),
+		member("authorization.validBefore", a.ValidBefore, &into.ValidBefore),
+		member("authorization.nonce", a.Nonce, &into.Nonce))
 }
 
 func (w *wireRequirement) requirements() (Requirements, error) {
@@ -137,6 +140,17 @@ func (w *wireRequirement) requirements() (Requirements, error) {
 		err = fmt.Errorf("%w: maxTimeoutSeconds", ErrRange)
 	}
 	return r, err
+}
+
+// member reads a member that must be there.
+func member(name string, raw json.RawMessage, into any) error {
+	if len(raw) == 0 || string(raw) == "null" {
+		return fmt.Errorf("%w: %s", ErrMissing, name)
+	}
+	if err := unmarshal(raw, into); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
 // required copies a member that must be there.
@@ -180,6 +194,9 @@ func DecodeReceipt(raw []byte) (SettleResponse, error) {
 	err := decodeJSON(raw, maxReceipt, &w)
 	if err == nil {
 		err = required("success", w.Success, &w.SettleResponse.Success)
+	}
+	if err == nil {
+		w.Extensions, err = extensions(w.Extensions)
 	}
 	if err != nil {
 		return SettleResponse{}, fmt.Errorf("receipt: %w", err)

@@ -18,4 +18,20 @@ var (
 	ErrHex       = errors.New("not 0x-prefixed hex")
 	ErrHexLength = errors.New("wrong hex length")
 	ErrChecksum  = errors.New("address with a wrong EIP-55 checksum")
+	ErrFormat    = errors.New("unknown signature format")
+	// ErrIdentifier is about the id of extension payment-identifier.
+	ErrIdentifier = errors.New("not a payment identifier of 16 to 128 letters, digits, - and _")
 )
+
+// ReasonOf returns x402's word for what a decoder of payments has refused.
+func ReasonOf(err error) Reason {
+	switch {
+	case errors.Is(err, ErrVersion):
+		return ReasonVersion
+	case errors.Is(err, ErrScheme):
+		return ReasonScheme
+	case errors.Is(err, ErrNetwork):
+		return ReasonNetwork
+	}
+	return ReasonPayload
+}

@@ -113,10 +113,88 @@ func FuzzDecodeReceipt(f *testing.F) {
 		if len(encoded) > 16<<10 {
 			return
 		}
-		if again, err := x402.DecodeReceipt(encoded); err != nil || again != r {
+		if again, err := x402.DecodeReceipt(encoded); err != nil || !cmp.Equal(r, again) {
 			t.Errorf("%v\n%s", err, cmp.Diff(r, again))
 		}
 	})
+}
+
+func FuzzDecodeSignedReceipt(f *testing.F) {
+	v := extensionVectors(f)
+	for _, raw := range [][]byte{v.receipt(f), v.offer(f)} {
+		f.Add(raw)
+		f.Add(edit(f, raw, "payload.transaction", removed))
+		f.Add(edit(f, raw, "format", `"jws"`))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		checkSignedAgain(t, raw, x402.DecodeSignedReceipt)
+		checkSignedAgain(t, raw, x402.DecodeSignedOffer)
+	})
+}
+
+// FuzzExtensions is for what is found in the extensions of a message.
+func FuzzExtensions(f *testing.F) {
+	v := extensionVectors(f)
+	for _, raw := range []json.RawMessage{v.Required.Extensions, v.Echoed, v.Identified, v.Settled.Extensions, v.Private.Extensions} {
+		f.Add([]byte(raw))
+		f.Add(edit(f, raw, "payment-identifier", `{"info": {"required": true, "id": "0123456789-abc_DEF"}}`))
+	}
+	base := vectors(f)["v2"]
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if !json.Valid(raw) {
+			return
+		}
+		if p, err := x402.DecodePayment(edit(t, base, "extensions", string(raw))); err == nil {
+			checkPaymentAgain(t, p)
+			checkIdentified(t, p)
+		} else {
+			checkOneClass(t, err)
+		}
+		if _, err := (x402.PaymentRequired{Extensions: raw}).SignedOffers(); err != nil {
+			checkOneClass(t, err)
+		}
+		if _, err := (x402.SettleResponse{Extensions: raw}).SignedReceipt(); err != nil {
+			checkOneClass(t, err)
+		}
+	})
+}
+
+// checkIdentified wants an identifier to be found where it has been put.
+func checkIdentified(t *testing.T, p x402.Payment) {
+	t.Helper()
+	const id = "another-identifier"
+	var err error
+	if p.Extensions, err = x402.WithIdentifier(p.Extensions, id); err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := json.Marshal(p)
+	if err != nil || len(encoded) > x402.MaxPayment {
+		return
+	}
+	again, err := x402.DecodePayment(encoded)
+	if err != nil || p.Identifier != "" && again.Identifier != id || again.Identifier != "" && again.Identifier != id {
+		t.Errorf("%v, identifier %q", err, again.Identifier)
+	}
+}
+
+// checkSignedAgain wants what is decoded to be encoded as it was.
+func checkSignedAgain[T any](t *testing.T, raw []byte, decode func([]byte) (T, error)) {
+	t.Helper()
+	signed, err := decode(raw)
+	if err != nil {
+		checkOneClass(t, err)
+		return
+	}
+	encoded, err := json.Marshal(signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(encoded) > 16<<10 {
+		return
+	}
+	if again, err := decode(encoded); err != nil || !cmp.Equal(signed, again) {
+		t.Errorf("%v\n%s", err, cmp.Diff(signed, again))
+	}
 }
 
 func FuzzParseUSD(f *testing.F) {
@@ -154,7 +232,7 @@ func paymentSeeds(tb testing.TB) (seeds [][]byte) {
 	}
 	return append(seeds,
 		edit(tb, all["v1a"], "network", `"eip155:1337"`),
-		edit(tb, all["v2"], "extensions", `{"payment-identifier": {"info": {"id": "<&>\u2028"}}}`),
+		edit(tb, all["v2"], "extensions", `{"another": {"info": {"id": "<&>\u2028"}}}`),
 		edit(tb, all["v2"], "resource", removed),
 		edit(tb, all["v2"], "accepted.extra", removed))
 }

@@ -21,6 +21,7 @@ const (
 var classes = []error{
 	x402.ErrTooLarge, x402.ErrBase64, x402.ErrJSON, x402.ErrTrailing, x402.ErrVersion, x402.ErrMissing,
 	x402.ErrScheme, x402.ErrNetwork, x402.ErrNumber, x402.ErrRange, x402.ErrHex, x402.ErrHexLength, x402.ErrChecksum,
+	x402.ErrFormat, x402.ErrIdentifier,
 }
 
 // checkClass fails the test unless err is of the class want and of no other.
@@ -146,4 +147,13 @@ func mustAddress(tb testing.TB, s string) x402.Address {
 		tb.Fatal(err)
 	}
 	return a
+}
+
+func fromBase64(tb testing.TB, value string) []byte {
+	tb.Helper()
+	raw, err := base64.StdEncoding.DecodeString(value)
+	if err != nil || toBase64(raw) != value {
+		tb.Fatalf("%q is not base64 as it is written: %v", value, err)
+	}
+	return raw
 }

@@ -45,7 +45,8 @@ var receipts = []struct {
 	{
 		"null for what there is not, extensions",
 		`{"success": true, "errorReason": null, "payer": null, "transaction": "` + transaction + `", "network": "eip155:84532", "amount": null, "extensions": {"offer-receipt": {"a": 1, "A": 2}}}`,
-		x402.SettleResponse{Success: true, Transaction: transaction, Network: "eip155:84532"},
+		x402.SettleResponse{Success: true, Transaction: transaction, Network: "eip155:84532",
+			Extensions: json.RawMessage(`{"offer-receipt":{"a":1,"A":2}}`)},
 	},
 	{"success alone", `{"success":false}`, x402.SettleResponse{}},
 }
@@ -54,11 +55,11 @@ func TestReceipts(t *testing.T) {
 	for _, test := range receipts {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := x402.DecodeReceipt([]byte(test.raw))
-			if err != nil || got != test.want {
+			if err != nil || !cmp.Equal(got, test.want) {
 				t.Fatalf("%v\n%s", err, cmp.Diff(test.want, got))
 			}
 			got, err = x402.DecodeReceiptHeader(toBase64([]byte(test.raw)))
-			if err != nil || got != test.want {
+			if err != nil || !cmp.Equal(got, test.want) {
 				t.Errorf("header: %v\n%s", err, cmp.Diff(test.want, got))
 			}
 			header, err := x402.Header(test.want)
@@ -66,7 +67,7 @@ func TestReceipts(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err = x402.DecodeReceiptHeader(header)
-			if err != nil || got != test.want {
+			if err != nil || !cmp.Equal(got, test.want) {
 				t.Errorf("again: %v\n%s", err, cmp.Diff(test.want, got))
 			}
 		})
@@ -97,6 +98,7 @@ func TestDamagedReceipt(t *testing.T) {
 		{"success in two cases", strings.Replace(good, "{", `{"Success": false, `, 1), x402.ErrJSON},
 		{"transaction a number", string(edit(t, []byte(good), "transaction", `1`)), x402.ErrJSON},
 		{"network an object", string(edit(t, []byte(good), "network", `{}`)), x402.ErrJSON},
+		{"extensions a list", string(edit(t, []byte(good), "extensions", `[]`)), x402.ErrJSON},
 		{"amount a number", string(edit(t, []byte(good), "amount", `10000`)), x402.ErrJSON},
 		{"truncated", good[:len(good)-1], x402.ErrJSON},
 		{"trailing", good + good, x402.ErrTrailing},
@@ -106,7 +108,7 @@ func TestDamagedReceipt(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := x402.DecodeReceipt([]byte(test.raw))
 			checkClass(t, err, test.want)
-			if got != (x402.SettleResponse{}) {
+			if !cmp.Equal(got, x402.SettleResponse{}) {
 				t.Errorf("and returned %+v", got)
 			}
 			_, err = x402.DecodeReceiptHeader(toBase64([]byte(test.raw)))

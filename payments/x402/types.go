@@ -99,6 +99,9 @@ type Payment struct {
 	AcceptedRaw json.RawMessage
 	Resource    *Resource       // version 2 only, and optional there
 	Extensions  json.RawMessage // version 2 only, and optional there
+	// Identifier is the payment identifier in Extensions, "" if there is none. The
+	// decoders set it; what is encoded is Extensions. See [WithIdentifier].
+	Identifier string
 }
 
 // VerifyResponse is a facilitator's answer to "would this payment settle?".
@@ -117,6 +120,8 @@ type SettleResponse struct {
 	Transaction string `json:"transaction"`
 	Network     string `json:"network"`
 	Amount      string `json:"amount,omitempty"`
+	// Extensions may have a signed receipt, see [SettleResponse.SignedReceipt].
+	Extensions json.RawMessage `json:"extensions,omitempty"`
 }
 
 // Reason is a machine-readable cause in the words that x402 facilitators use.
@@ -142,6 +147,7 @@ const (
 	ReasonNonceUsed         Reason = "invalid_exact_evm_nonce_already_used"
 	ReasonSimulation        Reason = "invalid_exact_evm_transaction_simulation_failed"
 	ReasonTransactionFailed Reason = "invalid_exact_evm_transaction_failed"
+	ReasonFactory           Reason = "eip6492_factory_not_allowed"
 	ReasonExpiredUnused     Reason = "authorization_expired_unused" // this project's own
 )
 
@@ -158,10 +164,12 @@ func (p PaymentRequired) V1() PaymentRequiredV1 {
 	return v1
 }
 
+// farthest is the latest time that is read, in Unix seconds: the year 36812.
+const farthest = 1 << 40
+
 // Window returns the times between which the authorization can be used.
 // ok is false when they are beyond what a clock can show.
 func (a Authorization) Window() (after, before time.Time, ok bool) {
-	const farthest = 1 << 40 // seconds: the year 36812
 	if !a.ValidAfter.IsUint64() || !a.ValidBefore.IsUint64() ||
 		a.ValidAfter.Uint64() > farthest || a.ValidBefore.Uint64() > farthest {
 		return after, before, false

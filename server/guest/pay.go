@@ -2,6 +2,8 @@ package guest
 
 import (
 	"context"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -93,6 +95,10 @@ func (h *Host) sign(ctx context.Context, asked x402.PaymentRequired) (x402.Payme
 	if _, err := io.ReadFull(h.Rand, a.Nonce[:]); err != nil {
 		return x402.Payment{}, fmt.Errorf("nonce: %w", err)
 	}
+	extensions, err := h.identify(asked.Extensions)
+	if err != nil {
+		return x402.Payment{}, err
+	}
 	signature, err := h.Wallet.SignAuthorization(ctx, r.Requirements, a)
 	if err != nil {
 		return x402.Payment{}, err
@@ -100,9 +106,23 @@ func (h *Host) sign(ctx context.Context, asked x402.PaymentRequired) (x402.Payme
 	p := x402.Payment{Version: asked.X402Version, Scheme: r.Scheme, Network: r.Network,
 		Payload: x402.Payload{Signature: signature, Authorization: a}}
 	if p.Version == 2 {
-		p.Accepted, p.AcceptedRaw, p.Resource, p.Extensions = &r.Requirements, r.raw, &asked.Resource, asked.Extensions
+		p.Accepted, p.AcceptedRaw, p.Resource, p.Extensions = &r.Requirements, r.raw, &asked.Resource, extensions
 	}
 	return p, nil
+}
+
+// identify repeats what a Host declared and gives the payment a name there, if
+// the Host wants to know one. The authorization can be read on the chain later,
+// the name can't: only who knows both is its payer.
+func (h *Host) identify(declared json.RawMessage) (json.RawMessage, error) {
+	if declared == nil {
+		return nil, nil
+	}
+	var id [16]byte
+	if _, err := io.ReadFull(h.Rand, id[:]); err != nil {
+		return nil, fmt.Errorf("payment identifier: %w", err)
+	}
+	return x402.WithIdentifier(declared, "pay_"+hex.EncodeToString(id[:]))
 }
 
 // pay sends one payment until there is an answer to it. sent says that it was

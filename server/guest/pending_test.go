@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/guest"
 )
@@ -156,7 +158,7 @@ func TestReceipts(t *testing.T) {
 				return strings.Replace(rsvp("confirmed", ""), "{", fmt.Sprintf(`{"_meta":{"x402/payment-response":%s},`, c.meta), 1)
 			})}
 			booked, err := dial(t, p.web(t), config(newCounter(t))).Book(t.Context(), wish)
-			if err != nil || (booked.Receipt == nil) != (c.want == nil) || c.want != nil && *booked.Receipt != *c.want {
+			if err != nil || !cmp.Equal(booked.Receipt, c.want) {
 				t.Errorf("%+v, %v", booked.Receipt, err)
 			}
 		})

@@ -40,9 +40,12 @@ type Config struct {
 	// Payments has the network's side of the Cashier. Claims, Debtors, Ledger,
 	// Wallet, Log, Now and Rand are set by Open.
 	Payments payments.Config
-	Log      *slog.Logger
-	Now      func() time.Time // default time.Now
-	Rand     io.Reader        // default crypto/rand.Reader
+	// SignReceipts has the Hosts sign their offers and receipts, each with its own
+	// wallet. A Host whose guests pay to an address elsewhere signs nothing.
+	SignReceipts bool
+	Log          *slog.Logger
+	Now          func() time.Time // default time.Now
+	Rand         io.Reader        // default crypto/rand.Reader
 }
 
 // Hosts are all users of one data directory. Safe for concurrent use, and by
@@ -137,7 +140,18 @@ func (h *Hosts) openHost(ctx context.Context, user string) (*tools.Host, error) 
 	if err != nil {
 		return nil, fmt.Errorf("open the host of %s: %w", user, err)
 	}
-	return &tools.Host{User: u.ID, PayTo: u.WalletAddress, Store: file, Cashier: h.Cashier, Now: h.Now, Rand: h.Rand}, nil
+	host := &tools.Host{User: u.ID, PayTo: u.WalletAddress, Store: file, Cashier: h.Cashier, Now: h.Now, Rand: h.Rand}
+	if !h.SignReceipts {
+		return host, nil
+	}
+	// For as long as the Host is open: to unseal takes longer than to sign.
+	switch w, err := h.unseal(ctx, host); {
+	case err == nil:
+		host.Notary = w
+	case !errors.Is(err, payments.ErrNoWallet):
+		return nil, errors.Join(fmt.Errorf("open the wallet of %s: %w", user, err), file.Close())
+	}
+	return host, nil
 }
 
 func (h *Hosts) path(user string) string {
@@ -152,12 +166,18 @@ func (h *Hosts) ledger(ctx context.Context, user string) (payments.Ledger, func(
 	return host.Store, func() {}, nil
 }
 
-// wallet opens the wallet that a user's guests pay to, if it is kept here.
+// wallet opens the wallet of a user's Host. Errors: [payments.ErrNoWallet].
 func (h *Hosts) wallet(ctx context.Context, user string) (payments.Signer, error) {
 	host, err := h.Host(ctx, user)
 	if err != nil {
 		return nil, err
 	}
+	return h.unseal(ctx, host)
+}
+
+// unseal opens the wallet that a Host's guests pay to, if it is kept here.
+// Errors: [payments.ErrNoWallet].
+func (h *Hosts) unseal(ctx context.Context, host *tools.Host) (*wallet.Local, error) {
 	sealed, err := host.Store.SealedWallet(ctx)
 	switch {
 	case err != nil:
@@ -165,7 +185,7 @@ func (h *Hosts) wallet(ctx context.Context, user string) (payments.Signer, error
 	case sealed == nil:
 		return nil, payments.ErrNoWallet
 	}
-	w, err := wallet.Unseal(sealed, h.passphrase(user))
+	w, err := wallet.Unseal(sealed, h.passphrase(host.User))
 	switch {
 	case err != nil:
 		return nil, err

@@ -1,0 +1,103 @@
+// Other implementations of x402 and MCP against bin/concierge (`make interop`):
+// everything runs here, on 127.0.0.1, with money that is worth nothing. Prints what
+// was paid and the transfer that the chain has of it; exits with 1 on any difference.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { anvil, devnet, usd } from "./chain.mjs";
+import { clientCases, lateCase, overStdio, pays, refused } from "./clients.mjs";
+import { guestCase } from "./guest.mjs";
+import { serve } from "./host.mjs";
+import { concierge, logs, start, stopAll } from "./process.mjs";
+import { facilitator } from "./reference.mjs";
+import { Report } from "./report.mjs";
+import { ofVersion1, overHTTP, overHTTPWithoutMoney, toGuest } from "./sales.mjs";
+
+const { dependencies } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8"));
+console.log(`node ${process.versions.node}, ${Object.entries(dependencies).map((d) => d.join(" ")).join(", ")}\n`);
+
+const report = new Report();
+const gas = async (chain) => ({ CONCIERGE_GAS_KEY: (await chain.account(1n)).key });
+const reference = "reference facilitator"; // who settles, in the report
+
+/**
+ * Has clients book on a Host, and compares its books with the chain. Its server
+ * settles with judge, the reference facilitator, or if there is none by itself.
+ */
+async function sells(chain, judge) {
+  const host = await (judge ? serve(chain, ["--facilitator", judge.url]) : serve(chain, [], await gas(chain)));
+  const where = { chain, settler: judge ? reference : "concierge serve" };
+  for (const test of [guestCase, ...clientCases]) await report.payment(test.name, where, () => pays(host, test));
+  await report.check("@x402/fetch without money, REST", where, () => refused(host));
+  await report.check("the Host's books", where, () => books(host));
+  if (judge) await report.check("what the facilitator was asked", where, () => asked(host, judge));
+  await host.server.stop();
+}
+
+/** Has the reference facilitator lose patience with a chain. */
+async function settlesLate(chain) {
+  const judge = await facilitator(chain, { confirmationTimeoutMs: 300 });
+  const host = await serve(chain, ["--facilitator", judge.url]);
+  const test = lateCase(judge);
+  await report.payment(test.name, { chain, settler: reference }, () => pays(host, test));
+  await host.server.stop();
+}
+
+/** Compares a Host's revenue and its wallet's balance with the transfers to it. */
+async function books({ chain, wallet, payments, revenue }) {
+  const logs = await chain.transfers({ to: wallet });
+  assert.equal(logs.length, payments, "transfers and payments");
+  const received = logs.reduce((sum, { args }) => sum + args.value, 0n);
+  assert.equal(await revenue(), received, "revenue and transfers");
+  assert.equal(await chain.balance(wallet), received, "balance and transfers");
+  return `${logs.length} transfers of $${usd(received)} together, which is the Host's revenue and its wallet's balance`;
+}
+
+/** Wants each transfer to be one that the facilitator passed once and settled once, and one refusal. */
+async function asked({ chain, wallet }, judge) {
+  const said = judge.judged();
+  const logs = await chain.transfers({ to: wallet });
+  assert.deepEqual(
+    said.map(({ task, passed, transaction }) => [task, passed, transaction]),
+    [
+      ...logs.flatMap(({ transactionHash }) => [
+        ["verify", true, undefined],
+        ["settle", true, transactionHash],
+      ]),
+      ["verify", false, undefined],
+    ],
+  );
+  const settled = (version) => said.filter((s) => s.task === "settle" && s.version === version).length;
+  return `it passed and settled ${settled(1)} payments of version 1 and ${settled(2)} of version 2, and refused one`;
+}
+
+/** Has other people's servers sell with a facilitator of ours. */
+async function facilitates(chain, settler, url) {
+  const where = { chain, settler };
+  await report.payment("@x402/fetch → @x402/express", where, () => overHTTP(chain, url));
+  await report.payment("@x402/core v1 → its HTTPFacilitatorClient", where, () => ofVersion1(chain, url));
+  await report.check("@x402/fetch without money → @x402/express", where, () => overHTTPWithoutMoney(chain, url));
+}
+
+try {
+  const ours = await devnet();
+  const theirs = await anvil(ours);
+  for (const chain of [ours, theirs]) {
+    const judge = await facilitator(chain);
+    await report.payment("agents/x402, stdio", { chain, settler: "concierge mcp host" }, async () => overStdio(chain, await gas(chain)));
+    await sells(chain);
+    await sells(chain, judge);
+    const where = { chain, settler: reference };
+    await report.payment("concierge mcp guest → agents/x402", where, () => toGuest(chain, judge));
+    const standalone = await start(concierge, ["facilitator", "--addr", "127.0.0.1:0", ...chain.flags], await gas(chain));
+    await facilitates(chain, "concierge facilitator", standalone.url);
+  }
+  await facilitates(ours, "concierge devnet", `${ours.url}/facilitator`);
+  await settlesLate(theirs);
+} finally {
+  await stopAll();
+}
+
+if (report.failed > 0) console.log(`\n${logs()}`);
+console.log(`\n${report.table()}\n\n${report.rows.length} cases, ${report.failed} failed`);
+process.exit(report.failed > 0 ? 1 : 0);
