@@ -46,7 +46,7 @@ interop: build
 torture:
 	$(GO) run -trimpath ./cmd/torture -payments 2000 -kills 60 $(TORTURE)
 torture-short:
-	$(GO) run -trimpath ./cmd/torture -payments 120 -kills 18 -window 20s -limit 5m $(TORTURE)
+	$(GO) run -trimpath ./cmd/torture -payments 120 -kills 18 -window 20s -limit 10m $(TORTURE)
 
 # The contracts and what is made of them. Needs Node and npm.
 generate:

@@ -137,9 +137,16 @@ func (h *Host) receipt(ctx context.Context, b payments.Booking, p payments.Payme
 	return payments.SignedReceipt(ctx, h.Notary, h.resource(b), p)
 }
 
-// answer tells what came of a payment. One that failed is asked for anew, with
-// the reason; one that is not decided yet never is.
+// answer tells what came of a payment, by what the books say now: another
+// process may have gone on with it since it was returned. One that failed is asked
+// for anew, with the reason; one that is not decided yet never is.
 func (h *Host) answer(ctx context.Context, b payments.Booking, p payments.Payment) (RSVP, *x402.SettleResponse, error) {
+	rsvp, err := h.Store.RSVP(ctx, p.RSVPID)
+	if err != nil {
+		receipt := payments.Receipt(p)
+		return RSVP{}, &receipt, explain(err)
+	}
+	p = *rsvp.Payment
 	receipt, err := h.receipt(ctx, b, p)
 	if err != nil {
 		return RSVP{}, &receipt, explain(err)
@@ -155,10 +162,6 @@ func (h *Host) answer(ctx context.Context, b payments.Booking, p payments.Paymen
 			return RSVP{}, &receipt, explain(err)
 		}
 		return RSVP{}, &receipt, h.askAgain(ctx, order, p.Reason, message)
-	}
-	rsvp, err := h.Store.RSVP(ctx, p.RSVPID)
-	if err != nil {
-		return RSVP{}, &receipt, explain(err)
 	}
 	return rsvpOf(rsvp), &receipt, nil
 }

@@ -71,6 +71,15 @@ func (a answer) final() bool {
 	return a.verdict != pending && a.verdict != later && a.verdict != quoted
 }
 
+// bought is the answer to who pays. A payment that failed is refused, and not
+// answered with an RSVP that says so.
+func (a answer) bought() answer {
+	if a.verdict == denial && a.code == "failed" {
+		return answer{verdict: nonsense, rsvp: a.rsvp, note: "a failed RSVP as if it were booked"}
+	}
+	return a
+}
+
 // rsvpBody is an RSVP as the servers describe it.
 type rsvpBody struct {
 	ID          string       `json:"id"`
@@ -156,7 +165,7 @@ func (c *client) rsvp(ctx context.Context, how protocol, o order, p *x402.Paymen
 	}
 	switch resp.status {
 	case http.StatusCreated, http.StatusAccepted:
-		return resp.rsvp()
+		return resp.rsvp().bought()
 	case http.StatusPaymentRequired:
 		quote, err := x402.DecodeRequiredHeader(resp.header.Get(x402.HeaderRequired))
 		return asked(quote, err, p)
@@ -242,7 +251,7 @@ func (c *client) overMCP(ctx context.Context, how protocol, o order, p *x402.Pay
 	if failed != nil {
 		return *failed
 	}
-	return t.read(p)
+	return t.read(p).bought()
 }
 
 // about calls get_rsvp or cancel_rsvp.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -31,11 +32,14 @@ type killer struct {
 	missed []string
 }
 
-// longestLife is how long a server waits for its end at most, and stepTries how
-// often one that is to die at a step may have lived that long.
 const (
+	// stepWithin is how many payments may be taken, by all servers, until one
+	// has taken the step that it is to die at; stepTries is how often there may
+	// have been more.
+	stepWithin = 200
+	stepTries  = 4
+	// longestLife is how long a server waits for payments to be killed after.
 	longestLife = 20 * time.Second
-	stepTries   = 4
 )
 
 // newKiller plans n deaths or more, spread over so many payments: at every step
@@ -83,16 +87,18 @@ func (k *killer) next() (l life, ok bool) {
 	return l, true
 }
 
-// ended takes a life back. One that did not end where it was to end is lived
-// again.
-func (k *killer) ended(l life, asPlanned bool) {
+// ended takes a life back. One that did not begin, or not end where it was to
+// end, is lived again.
+func (k *killer) ended(l life, started, asPlanned bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.living--
 	if asPlanned {
 		return
 	}
-	l.tries++
+	if started {
+		l.tries++
+	}
 	if l.tries == stepTries {
 		k.missed = append(k.missed, fmt.Sprintf("no server took the step %q %d times", l.at, l.hit))
 		return
@@ -142,6 +148,10 @@ func (k *keeper) stop(p *process) {
 	}
 }
 
+// errFinished ends the context of a keeper whose server is to stop as servers
+// do. Otherwise there is no time for that.
+var errFinished = errors.New("the run is finished")
+
 // run keeps the server until ctx ends; it then stops it and waits for that.
 func (k *keeper) run(ctx context.Context) {
 	failed := 0
@@ -149,7 +159,7 @@ func (k *keeper) run(ctx context.Context) {
 		l, mortal := k.killer.next()
 		started, asPlanned := k.live(ctx, l, mortal)
 		if mortal {
-			k.killer.ended(l, asPlanned)
+			k.killer.ended(l, started, asPlanned)
 		}
 		if started {
 			failed = 0
@@ -198,9 +208,9 @@ func (k *keeper) live(ctx context.Context, l life, mortal bool) (started, asPlan
 			k.tally.add("kills at", string(l.at), 1)
 			return true, true
 		case now := <-look.C:
-			waits := l.at != "" || k.taken()-from < int64(l.hit)
+			n := k.taken() - from
 			switch {
-			case !mortal || waits && now.Before(latest):
+			case !mortal, l.at != "" && n < stepWithin, l.at == "" && n < int64(l.hit) && now.Before(latest):
 				continue
 			case dies.IsZero():
 				dies = now.Add(l.after)
@@ -216,7 +226,9 @@ func (k *keeper) live(ctx context.Context, l life, mortal bool) (started, asPlan
 			k.tally.add("kills at", "any moment", 1)
 			return true, l.at == ""
 		case <-ctx.Done():
-			if err := p.stop(graceful); err != nil {
+			if context.Cause(ctx) != errFinished {
+				p.kill()
+			} else if err := p.stop(graceful); err != nil {
 				k.fault("%s: %v", k.name, err)
 			}
 			return true, false

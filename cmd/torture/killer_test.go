@@ -20,7 +20,7 @@ func TestKiller(t *testing.T) {
 			if !l.asked {
 				at[l.at]++
 			}
-			k.ended(l, true)
+			k.ended(l, true, true)
 		}
 		deaths := 0
 		for _, died := range at {
@@ -41,7 +41,9 @@ func TestKiller(t *testing.T) {
 	k := newKiller(1, 40, (&world{}).chance(1))
 	for k.left() > 0 {
 		l, _ := k.next()
-		k.ended(l, l.at != crashpoint.Held)
+		k.ended(l, false, false) // a start that failed
+		l, _ = k.next()
+		k.ended(l, true, l.at != crashpoint.Held)
 	}
 	if len(k.missed) != 1 {
 		t.Errorf("missed: %v", k.missed)

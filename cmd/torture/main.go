@@ -69,9 +69,9 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("it is not over after %s", o.limit))
 	defer cancel()
 	w := newWorld(o, out)
-	faults, err := w.torture(ctx)
-	w.report(faults, err)
-	if err != nil || len(faults) > 0 {
+	err := w.torture(ctx)
+	w.report(err)
+	if err != nil || len(w.faults) > 0 {
 		fmt.Fprintf(out, "\nFAILED. The seed is %d; logs and data are in %s.\n", o.seed, w.dir)
 		return 1
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -60,6 +61,22 @@ func start(program string, args, env []string, log io.Writer) (*process, error) 
 		_ = p.cmd.Wait() // how it ended is in ProcessState
 	}()
 	return p, nil
+}
+
+// watched is a server's log. A panic in it is a fault, also one that the server
+// has survived.
+type watched struct {
+	io.Writer
+	name  string
+	fault func(format string, args ...any)
+}
+
+// Write is given whole lines.
+func (w *watched) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("panic")) {
+		w.fault("%s panicked: see its log", w.name)
+	}
+	return w.Writer.Write(line)
 }
 
 // await returns the URL that the process listens on.

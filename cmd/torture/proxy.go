@@ -75,11 +75,12 @@ type proxy struct {
 
 	mu     sync.Mutex
 	random *rand.Rand
-	later  sync.WaitGroup // what is still to arrive
 
 	client http.Client
 	server http.Server
-	served chan struct{}
+	life   context.Context // of what is on its way, and outlives its request
+	end    context.CancelFunc
+	work   sync.WaitGroup // the server, and what arrives late
 }
 
 // excuses are the authorizations that were used after the server could be told
@@ -102,19 +103,17 @@ func (p *proxy) listen() (url string, err error) {
 		return "", err
 	}
 	p.client.Transport = &http.Transport{MaxIdleConnsPerHost: 64}
-	p.server.Handler, p.served = p, make(chan struct{})
-	go func() { // close waits for it
-		defer close(p.served)
-		_ = p.server.Serve(listener)
-	}()
+	p.life, p.end = context.WithCancel(context.Background())
+	p.server.Handler = p
+	p.work.Go(func() { _ = p.server.Serve(listener) })
 	return "http://" + listener.Addr().String(), nil
 }
 
-// close ends the talk that is under way and waits for what is to arrive late.
+// close ends all talk and waits for that.
 func (p *proxy) close() {
-	_ = p.server.Close()
-	<-p.served
-	p.later.Wait()
+	p.end()
+	_ = p.server.Shutdown(context.Background()) // waits for requests, which have ended with life
+	p.work.Wait()
 	p.client.CloseIdleConnections()
 }
 
@@ -172,13 +171,13 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	m := message{method: r.Method, path: r.URL.Path, header: r.Header, body: body}
 	chances := p.read(&m)
-	p.serve(r.Context(), w, m, p.pick(chances))
+	p.serve(w, m, p.pick(chances))
 }
 
 // serve has f befall a request.
-func (p *proxy) serve(ctx context.Context, w http.ResponseWriter, m message, f fault) {
+func (p *proxy) serve(w http.ResponseWriter, m message, f fault) {
 	// What has been sent arrives, whatever becomes of the sender.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(p.life, 2*time.Minute)
 	defer cancel()
 	answer, err := p.carry(ctx, m, f)
 	if err != nil {
@@ -236,11 +235,9 @@ func (p *proxy) carry(ctx context.Context, m message, f fault) (reply, error) {
 	case blessed:
 		return reply{status: http.StatusOK, body: []byte(`{"isValid": true}`)}, nil
 	case deferred:
-		p.later.Go(func() {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deferredFor+time.Minute)
-			defer cancel()
-			if sleep(ctx, time.Duration(p.up(int(deferredFor)))) == nil {
-				_, _ = p.forward(ctx, m)
+		p.work.Go(func() {
+			if sleep(p.life, time.Duration(p.up(int(deferredFor)))) == nil {
+				_, _ = p.forward(p.life, m)
 			}
 		})
 		return p.say(m, false, x402.ReasonTransactionState), nil

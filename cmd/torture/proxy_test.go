@@ -44,17 +44,17 @@ func TestFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var arrived atomic.Int64
-				p := &proxy{target: "http://target.invalid", stall: deferredFor, excuses: &excuses{all: map[authorization]bool{}}, tally: newTally(), random: (&world{}).chance(1)}
+				p := &proxy{target: "http://target.invalid", stall: deferredFor, excuses: &excuses{all: map[authorization]bool{}}, tally: newTally(), random: (&world{}).chance(1), life: t.Context()}
 				p.client.Transport = inProcess{http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 					arrived.Add(1)
 					_, _ = io.WriteString(w, truth)
 				})}
 				payment := x402.Payment{Version: 2, Network: x402.BaseSepolia}
 				m := message{method: http.MethodPost, path: "/settle", payment: &payment}
-				resp, err := inProcess{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					p.serve(r.Context(), w, m, test.fault)
+				resp, err := inProcess{http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					p.serve(w, m, test.fault)
 				})}.RoundTrip(httptest.NewRequest(http.MethodPost, "/settle", nil).WithContext(t.Context()))
-				p.later.Wait()
+				p.work.Wait()
 				if got := arrived.Load(); got != test.arrivals {
 					t.Errorf("it arrived %d times, want %d", got, test.arrivals)
 				}

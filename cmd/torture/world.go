@@ -2,19 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/events-concierge/concierge/payments/wallet"
 )
 
 // world is one run of the harness.
@@ -55,10 +50,6 @@ const (
 	partProxy // and those after it
 )
 
-// servers are three on one data directory: two that settle by themselves and
-// share a gas account, and one that has a facilitator do so.
-const servers = 3
-
 // fault notes what must not happen.
 func (w *world) fault(format string, args ...any) {
 	w.mu.Lock()
@@ -75,52 +66,52 @@ func (w *world) note(s *sent) {
 // patientFaults tells whether there is time for what ends late.
 func (w *world) patientFaults() bool { return w.window >= 30*time.Second }
 
-// torture is the whole run. It returns what does not agree; an error means that
-// it could not be found out.
-func (w *world) torture(ctx context.Context) (faults []string, err error) {
+// torture is the whole run. What does not agree is in w.faults; an error means
+// that it could not be found out.
+func (w *world) torture(ctx context.Context) (err error) {
 	if w.dir == "" {
 		if w.dir, err = os.MkdirTemp("", "torture-"); err != nil {
-			return nil, err
+			return err
 		}
 	} else if err := os.Mkdir(w.dir, 0o700); err != nil {
-		return nil, err
+		return err
 	}
 	began := time.Now()
 	w.say("building the product")
 	program := filepath.Join(w.dir, "concierge")
 	if err := build(ctx, program); err != nil {
-		return nil, err
+		return err
 	}
 	w.say("starting the chain")
 	stopChain, err := w.startChain(ctx, program)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, stopChain()) }()
 	keepers, closeProxies, err := w.keepers(ctx, program)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer closeProxies()
 	if err := w.register(ctx, keepers[0]); err != nil {
-		return nil, err
+		return err
 	}
 	var running sync.WaitGroup
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	serving, stop := context.WithCancelCause(ctx)
 	for _, k := range keepers {
 		running.Go(func() { k.run(serving) })
 	}
 	defer running.Wait()
-	defer stop()
+	defer stop(nil)
 	w.tally.add("seconds", "until guests came", int(time.Since(began).Seconds()))
 	if err := w.open(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	w.say("asking everybody's server once more")
 	if err := w.audit(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	stop()
+	stop(errFinished)
 	running.Wait()
 	w.tally.add("seconds", "slowest answer", int(w.client.slowest.Seconds()))
 	if w.client.slowest > slowestAllowed {
@@ -129,165 +120,15 @@ func (w *world) torture(ctx context.Context) (faults []string, err error) {
 	w.say("comparing books and chain")
 	b, err := w.books(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	b.count(w.tally)
-	w.faults = append(w.faults, w.killer.missed...)
-	return append(w.faults, b.differences()...), nil
+	w.faults = append(append(w.faults, w.killer.missed...), b.differences()...)
+	return nil
 }
 
 func (w *world) say(format string, args ...any) {
 	fmt.Fprintf(w.out, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
-}
-
-// startChain starts the devnet that lives throughout.
-func (w *world) startChain(ctx context.Context, program string) (stop func() error, err error) {
-	log, err := os.Create(filepath.Join(w.dir, "devnet.log"))
-	if err != nil {
-		return nil, err
-	}
-	p, err := start(program, []string{"devnet", "--addr", "127.0.0.1:0"}, nil, log)
-	if err != nil {
-		return nil, errors.Join(err, log.Close())
-	}
-	stop = func() error {
-		if w.chain != nil {
-			w.chain.close()
-		}
-		err := p.stop(time.Minute)
-		if err != nil {
-			err = fmt.Errorf("devnet: %w", err)
-		}
-		return errors.Join(err, log.Close())
-	}
-	url, err := p.await(ctx)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("devnet: %w", err), stop())
-	}
-	key, err := wallet.New(w.bytes(partStranger))
-	if err == nil {
-		w.chain, err = openChain(ctx, url, key)
-	}
-	if err != nil {
-		return nil, errors.Join(err, stop())
-	}
-	return stop, nil
-}
-
-// keepers prepares the servers: each has a gas account of its own, and a proxy
-// between itself and the chain.
-func (w *world) keepers(ctx context.Context, program string) (all []*keeper, stop func(), err error) {
-	stop = func() {
-		for _, p := range w.proxies {
-			p.close()
-		}
-	}
-	w.killer = newKiller(w.kills, w.payments, w.chance(partKiller))
-	var bases []string
-	for i := range servers {
-		rpc, err := w.proxy("the node", w.chain.url)
-		if err != nil {
-			stop()
-			return nil, nil, err
-		}
-		who, err := w.settles(ctx, i)
-		if err != nil {
-			stop()
-			return nil, nil, err
-		}
-		addr, err := freeAddress()
-		if err != nil {
-			stop()
-			return nil, nil, err
-		}
-		log, err := os.Create(filepath.Join(w.dir, fmt.Sprintf("server%d.log", i)))
-		if err != nil {
-			stop()
-			return nil, nil, err
-		}
-		last := stop
-		stop = func() {
-			last()
-			_ = log.Close()
-		}
-		all = append(all, &keeper{name: fmt.Sprintf("server %d", i), program: program, addr: addr, killer: w.killer,
-			taken: w.booked.Load, tally: w.tally, log: log, fault: w.fault, env: []string{who},
-			args: []string{"--data", filepath.Join(w.dir, "data"), "--network", "devnet", "--rpc", rpc}})
-		bases = append(bases, "http://"+addr)
-	}
-	w.client = newClient(bases, w.chance(partClient), w.tally)
-	return all, stop, nil
-}
-
-// settles says who settles the payments of a server, as a variable of its
-// environment: it does so itself, with the gas account, or the facilitator of the
-// devnet does, which it reaches in two ways.
-func (w *world) settles(ctx context.Context, server int) (variable string, err error) {
-	if server != 1 {
-		return w.gasKey(ctx)
-	}
-	var ways []string
-	for range 2 {
-		url, err := w.proxy("the facilitator", w.chain.url)
-		if err != nil {
-			return "", err
-		}
-		ways = append(ways, url+"/facilitator")
-	}
-	return "CONCIERGE_FACILITATOR=" + strings.Join(ways, ","), nil
-}
-
-// proxy starts a proxy in front of target.
-func (w *world) proxy(name, target string) (url string, err error) {
-	p := &proxy{name: name, target: target, chain: w.chain, patient: w.patientFaults(), stall: w.window * 3 / 2, excuses: w.excuses,
-		tally: w.tally, random: w.chance(partProxy + uint64(len(w.proxies)))}
-	p.peaceful.Store(true)
-	if url, err = p.listen(); err != nil {
-		return "", err
-	}
-	w.proxies = append(w.proxies, p)
-	return url, nil
-}
-
-// gasKey makes the account that pays for gas, and funds it. It is the same in
-// every life of a server, so that its nonce must survive it.
-func (w *world) gasKey(ctx context.Context) (variable string, err error) {
-	var secret [32]byte
-	if _, err := io.ReadFull(w.bytes(partGas), secret[:]); err != nil {
-		return "", err
-	}
-	key, err := wallet.New(w.bytes(partGas)) // of the same bytes
-	if err != nil {
-		return "", err
-	}
-	return "CONCIERGE_GAS_KEY=" + hex.EncodeToString(secret[:]), w.chain.fund(ctx, key.Address(), 1)
-}
-
-// freeAddress finds a port for a server. It is the same in every life of it.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
-}
-
-// register makes the users, with a server that nothing happens to.
-func (w *world) register(ctx context.Context, k *keeper) error {
-	p, err := start(k.program, append([]string{"serve", "--addr", k.addr}, k.args...), k.env, k.log)
-	if err != nil {
-		return err
-	}
-	if _, err := p.await(ctx); err != nil {
-		p.kill()
-		return fmt.Errorf("%s: %w", k.name, err)
-	}
-	w.programme = &programme{client: w.client, random: w.chance(partProgramme)}
-	elsewhere, err := wallet.New(w.bytes(partWallet))
-	if err == nil {
-		err = w.programme.register(ctx, w.hosts, elsewhere.Address())
-	}
-	return errors.Join(err, p.stop(graceful))
 }
 
 // open lets guests in until there have been payments and kills enough, and
@@ -430,15 +271,15 @@ func (w *world) audit(ctx context.Context) error {
 }
 
 // report prints what happened and what is wrong.
-func (w *world) report(faults []string, err error) {
+func (w *world) report(err error) {
 	fmt.Fprintln(w.out)
 	w.tally.print(w.out)
-	if len(faults) > 0 {
-		fmt.Fprintf(w.out, "\n%d differences:\n", len(faults))
+	if len(w.faults) > 0 {
+		fmt.Fprintf(w.out, "\n%d differences:\n", len(w.faults))
 	}
-	for i, f := range faults {
+	for i, f := range w.faults {
 		if i == 100 {
-			fmt.Fprintf(w.out, "… and %d more\n", len(faults)-i)
+			fmt.Fprintf(w.out, "… and %d more\n", len(w.faults)-i)
 			break
 		}
 		fmt.Fprintln(w.out, "  "+f)
