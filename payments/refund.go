@@ -82,10 +82,12 @@ type Signer interface {
 // its owner has to pay what is owed by other means.
 var ErrNoWallet = errors.New("the host's wallet is not held by this server")
 
-// Reasons for which a refund is owed still; they are this project's own.
+// Reasons for which a refund is owed still, besides insufficient_funds; they are
+// this project's own.
 const (
 	ReasonNoWallet    x402.Reason = "wallet_not_held"
 	ReasonUnavailable x402.Reason = "payments_unavailable"
+	ReasonNotFinal    x402.Reason = "payment_not_final" // the chain could still take the payment back
 )
 
 // Owe runs change, which makes refunds in a user's Host, so that whatever
@@ -151,7 +153,13 @@ func (c *Cashier) refund(ctx context.Context, ledger Ledger, f *flight, user, id
 	}
 	var reason x402.Reason
 	if r.State == Owed {
-		r, reason = c.sign(ctx, ledger, f, user, r)
+		paid, err := ledger.Payment(ctx, id)
+		if err != nil {
+			return r, err
+		}
+		if reason = ReasonNotFinal; !paid.Open {
+			r, reason = c.sign(ctx, ledger, f, user, r)
+		}
 	}
 	if !r.Open {
 		return r, nil

@@ -98,6 +98,35 @@ func TestRefundWithoutMoney(t *testing.T) {
 	}
 }
 
+// What the chain could still take back is not returned yet.
+func TestRefundWaitsForFinality(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.start(t)
+	p.event(t, "ada", "opera", 1)
+	g := testnet.guest(t, price)
+	p.saw = shallow
+	p.settles = settles(true, x402.SettleResponse{}, errOutage) // so that Authorization is asked
+	paid := p.buy(t, "opera", g)
+	p.settles = nil
+	back, err := p.undo(t.Context(), t, paid)
+	if err != nil || back.State != payments.Owed || back.Reason != payments.ReasonNotFinal {
+		t.Fatalf("%+v, %v", back, err)
+	}
+	w.clock.Advance(time.Minute)
+	p.reconcile(t)
+	if got := testnet.balance(t, g.Address()); got != 0 {
+		t.Errorf("the guest has %s", got)
+	}
+	p.saw = nil
+	p.reconcile(t)
+	p.reconcile(t) // ada is a debtor no more
+	p.finished(t, 0).wants(t, count{payments.Settled: 1})
+	if got := testnet.balance(t, g.Address()); got != price {
+		t.Errorf("in the end the guest has %s", got)
+	}
+}
+
 // A wallet that is not held here pays nothing.
 func TestRefundWithoutWallet(t *testing.T) {
 	t.Parallel()

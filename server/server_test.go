@@ -71,7 +71,7 @@ func newWorld(t *testing.T, between ...settle) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.chain.Close() })
-	if w.client, err = evm.NewClient(t.Context(), w.chain.RPC(), evm.Options{Poll: 5 * time.Millisecond}); err != nil {
+	if w.client, err = evm.NewClient(t.Context(), w.chain.RPC(), evm.Options{Poll: 5 * time.Millisecond, Finality: 1}); err != nil {
 		t.Fatal(err)
 	}
 	gas := w.wallet(0)

@@ -59,7 +59,7 @@ type Refund struct {
 	To          string `json:"to" jsonschema:"the address that paid"`
 	Status      string `json:"status" jsonschema:"settled: the money is back; pending: it is on its way; owed: it could not be sent yet, see reason"`
 	Transaction string `json:"transaction,omitempty" jsonschema:"hash of the transfer"`
-	Reason      string `json:"reason,omitempty" jsonschema:"why it is owed still, such as insufficient_funds or wallet_not_held"`
+	Reason      string `json:"reason,omitempty" jsonschema:"why it is owed still: payment_not_final (the payment is only just on the chain), insufficient_funds, payments_unavailable or wallet_not_held"`
 }
 
 // OpenRefund is a refund that is not settled yet.

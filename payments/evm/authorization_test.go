@@ -123,7 +123,7 @@ func TestAuthorization(t *testing.T) {
 			}
 			want := evm.Outcome{State: test.want, Head: got.Head}
 			if receipt != nil {
-				want.Transaction, want.Confirmed = receipt.TxHash, true
+				want.Transaction, want.Block, want.Confirmed = receipt.TxHash, receipt.BlockNumber.Uint64(), true
 			}
 			if got != want {
 				t.Errorf("%+v, want %+v", got, want)

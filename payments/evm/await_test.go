@@ -98,12 +98,25 @@ func TestAwait(t *testing.T) {
 			a := c.authorize(payer, payee, 10)
 			wait, ended := test.make(t, payer, a)
 			got, err := c.client.Await(t.Context(), wait, c.expected(a), since)
-			want := evm.Outcome{State: test.want, Confirmed: test.want != evm.Unused, Transaction: ended, Head: got.Head}
+			want := evm.Outcome{State: test.want, Confirmed: test.want != evm.Unused, Transaction: ended, Block: c.blockOf(t, ended), Head: got.Head}
 			if err != nil || got != want {
 				t.Errorf("%+v, %v\nwant %+v", got, err, want)
 			}
 		})
 	}
+}
+
+// blockOf returns the block that a transaction is in; none is in block 0.
+func (c *chain) blockOf(t *testing.T, tx common.Hash) uint64 {
+	t.Helper()
+	if tx == (common.Hash{}) {
+		return 0
+	}
+	r, err := c.eth.TransactionReceipt(t.Context(), tx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.BlockNumber.Uint64()
 }
 
 // fail sends a call of the token that must fail on the chain.
@@ -124,7 +137,9 @@ func TestLogsOfAnotherTokenDoNotCount(t *testing.T) {
 	tx := c.settle(t, payer, a).TxHash
 	expected := c.expected(a)
 	expected.Token = x402.Address(devnet.Multicall3())
-	if o, err := c.client.Await(t.Context(), tx, expected, since); err == nil {
+	n := serve(t, c)
+	ctx := n.until(t, "eth_getTransactionReceipt", 5, call.forward)
+	if o, err := n.dial(t, evm.Options{}).Await(ctx, tx, expected, since); err == nil {
 		t.Errorf("%+v", o)
 	}
 }

@@ -162,11 +162,6 @@ func TestNodeFails(t *testing.T) {
 	asks["Simulate"] = func(ctx context.Context) error {
 		return client.Simulate(ctx, x402.Address{1}, evm.Call{To: c.usdc, Data: []byte{1, 2, 3, 4}})
 	}
-	asks["Await"] = func(ctx context.Context) error {
-		_, err := client.Await(ctx, [32]byte{1}, evm.Transfer{}, 0)
-		return err
-	}
-
 	for name, ask := range asks {
 		t.Run(name+", cancelled", func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())

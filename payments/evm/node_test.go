@@ -2,6 +2,7 @@ package evm_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -70,6 +71,20 @@ func (n *node) on(method string, f fault) {
 	defer n.mu.Unlock()
 	n.faults[method] = f
 	n.counts[method] = 0
+}
+
+// until has f answer the calls of a method, and returns a context that ends with
+// the nth of them.
+func (n *node) until(tb testing.TB, method string, nth int, f fault) context.Context {
+	ctx, cancel := context.WithCancel(tb.Context())
+	tb.Cleanup(cancel)
+	n.on(method, func(c call) []byte {
+		if c.Nth == nth {
+			cancel()
+		}
+		return f(c)
+	})
+	return ctx
 }
 
 // tally returns how many calls there were since it was last asked.

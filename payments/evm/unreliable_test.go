@@ -1,9 +1,11 @@
 package evm_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -163,8 +165,8 @@ func TestAwaitNeedsTheLogs(t *testing.T) {
 			payer, since := c.funded(t, 100), c.head(t)
 			a := c.authorize(payer, payee, 10)
 			tx := c.settle(t, payer, a).TxHash
-			n.on("eth_getTransactionReceipt", func(c call) []byte { return c.edit(change) })
-			o, err := client.Await(t.Context(), tx, c.expected(a), since)
+			ctx := n.until(t, "eth_getTransactionReceipt", 5, func(c call) []byte { return c.edit(change) })
+			o, err := client.Await(ctx, tx, c.expected(a), since)
 			if err == nil && o.State != evm.Spent {
 				t.Errorf("%+v", o)
 			}
@@ -197,31 +199,43 @@ func TestForeignLogsBetween(t *testing.T) {
 	}
 }
 
-// An error of the node ends the wait: the caller knows what to do with "not
-// known", and has its own patience.
-func TestAwaitEndsWithTheNodesError(t *testing.T) {
+// What a node can't answer it is asked again, for as long as the caller has
+// patience, and is then told.
+func TestAwaitStaysWhenTheNodeFails(t *testing.T) {
 	c := startChain(t, evm.Options{})
 	n := serve(t, c)
 	payer, since := c.funded(t, 100), c.head(t)
 	a := c.authorize(payer, payee, 10)
 	tx := c.settle(t, payer, a).TxHash
+	c.grow(t, 1)
 	for name, test := range map[string]struct {
 		method string
 		fault  fault
+		says   string
 	}{
-		"receipt refused": {"eth_getTransactionReceipt", func(c call) []byte { return c.refuse(-32000, "transaction indexing is in progress", nil) }},
-		"head refused":    {"eth_getBlockByNumber", func(c call) []byte { return c.refuse(-32603, "internal", nil) }},
-		"hangs up":        {"eth_getTransactionReceipt", func(call) []byte { return nil }},
+		"receipt refused": {"eth_getTransactionReceipt", func(c call) []byte { return c.refuse(-32000, "transaction indexing is in progress", nil) }, "indexing"},
+		"head refused":    {"eth_getBlockByNumber", func(c call) []byte { return c.refuse(-32603, "internal", nil) }, "internal"},
+		"hangs up":        {"eth_getTransactionReceipt", func(call) []byte { return nil }, "EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n.heal()
-			n.on(test.method, test.fault)
-			o, err := n.dial(t, evm.Options{Confirmations: 2}).Await(t.Context(), tx, c.expected(a), since)
-			if err == nil || o != (evm.Outcome{}) {
+			client := n.dial(t, evm.Options{Confirmations: 2})
+			ctx := n.until(t, test.method, 5, test.fault)
+			o, err := client.Await(ctx, tx, c.expected(a), since)
+			if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), test.says) || o != (evm.Outcome{}) {
 				t.Errorf("%+v, %v", o, err)
 			}
 			if errors.Is(err, evm.ErrReverted) {
 				t.Errorf("taken for a revert: %v", err)
+			}
+			n.on(test.method, func(c call) []byte {
+				if c.Nth < 4 {
+					return test.fault(c)
+				}
+				return c.forward()
+			})
+			if o, err = client.Await(t.Context(), tx, c.expected(a), since); err != nil || o.State != evm.Transferred {
+				t.Errorf("recovered: %+v, %v", o, err)
 			}
 		})
 	}

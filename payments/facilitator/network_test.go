@@ -49,7 +49,7 @@ func run(m *testing.M) (code int, err error) {
 	}
 	defer n.chain.Close()
 	ctx := context.Background()
-	if n.client, err = evm.NewClient(ctx, n.chain.RPC(), evm.Options{Poll: 2 * time.Millisecond}); err != nil {
+	if n.client, err = evm.NewClient(ctx, n.chain.RPC(), evm.Options{Poll: 2 * time.Millisecond, Finality: 1}); err != nil {
 		return 1, err
 	}
 	key, err := wallet.New(rand.Reader)

@@ -135,7 +135,7 @@ func openShop(tb testing.TB) *shop {
 	_, domain, _ := x402.USDC(x402.BaseSepolia)
 	s.Cashier = payments.New(payments.Config{
 		Network: x402.BaseSepolia, Asset: usdc(), Domain: domain, Log: log, Now: s.now,
-		Facilitator: s.pool, Chain: impatient{testnet.client}, Claims: s.server.Claims(),
+		Facilitator: s.pool, Chain: impatient{testnet.client}, Claims: s.server.Claims(), Debtors: s.server,
 		Ledger: func(context.Context, string) (payments.Ledger, func(), error) { return s.host, func() {}, nil },
 	})
 	tb.Cleanup(func() {

@@ -65,7 +65,7 @@ func newWorld() (w *world, err error) {
 	if w.chain, err = devnet.Start(devnet.Options{Lead: time.Hour}); err != nil {
 		return nil, err
 	}
-	if w.client, err = evm.NewClient(ctx, w.chain.RPC(), evm.Options{Poll: 5 * time.Millisecond}); err != nil {
+	if w.client, err = evm.NewClient(ctx, w.chain.RPC(), evm.Options{Poll: 5 * time.Millisecond, Finality: 1}); err != nil {
 		return nil, err
 	}
 	gas, err := wallet.New(rand.Reader)
