@@ -1,0 +1,170 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/events-concierge/concierge/payments"
+	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/server/host"
+)
+
+func newDoctor() *cobra.Command {
+	var data string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "List the payments and refunds that have not come to an end",
+		Long: "Lists the payments and refunds of a data directory that have not come to an end, also beside a running\n" +
+			"server, and what to do about them. It fails if one should have long ended; one that is owed for want of\n" +
+			"money, or to be paid by its owner, is a warning.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := os.Stat(filepath.Join(data, "server.db")); err != nil {
+				return fmt.Errorf("%s is no data directory of a server (--data): %w", data, err)
+			}
+			return withHosts(cmd.Context(), data, func(h *host.Hosts) error {
+				open, err := h.Unfinished(cmd.Context())
+				if err != nil {
+					return err
+				}
+				checks, failed := []check{}, 0
+				for _, u := range open {
+					c := diagnose(u, h.Now())
+					if c.Status == checkFailed {
+						failed++
+					}
+					checks = append(checks, c)
+				}
+				if asJSON {
+					err = printJSON(cmd.OutOrStdout(), map[string]any{"ok": failed == 0, "checks": checks})
+				} else {
+					err = showChecks(cmd.OutOrStdout(), checks)
+				}
+				if failed > 0 {
+					err = errors.Join(err, fmt.Errorf("%d of %d are late or can't be read", failed, len(checks)))
+				}
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&data, "data", "./data", "data directory")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// The outcomes of a check.
+const (
+	checkOK      = "ok"
+	checkWarning = "warning"
+	checkFailed  = "failed"
+)
+
+// check is one line of what doctor finds.
+type check struct {
+	Status      string `json:"status"`
+	Check       string `json:"check"` // payment or refund
+	User        string `json:"user"`
+	ID          string `json:"id,omitempty"` // of the payment, also for its refund
+	State       string `json:"state,omitempty"`
+	Amount      string `json:"amount,omitempty"` // atomic units
+	Payer       string `json:"payer,omitempty"`
+	PayTo       string `json:"pay_to,omitempty"`
+	Transaction string `json:"transaction,omitempty"`
+	Reason      string `json:"reason,omitempty"`
+	Since       string `json:"since,omitempty"` // RFC 3339
+	Due         string `json:"due,omitempty"`   // RFC 3339
+	Advice      string `json:"advice"`
+
+	age time.Duration
+	usd string
+}
+
+// guest is who paid.
+func (c check) guest() string {
+	if c.Check == "refund" {
+		return c.PayTo
+	}
+	return c.Payer
+}
+
+// diagnose says how a payment stands at a time, and what to do.
+func diagnose(u host.Unfinished, now time.Time) check {
+	p := u.Payment
+	c := check{Check: "payment", User: u.User, ID: p.ID, State: string(p.State), Reason: string(p.Reason)}
+	if u.Refund {
+		c.Check = "refund"
+	}
+	if !p.CreatedAt.IsZero() {
+		c.Since, c.age = p.CreatedAt.UTC().Format(time.RFC3339), now.Sub(p.CreatedAt).Truncate(time.Second)
+	}
+	if !p.Payer.IsZero() {
+		c.Payer = p.Payer.String()
+	}
+	if p.Amount > 0 {
+		c.Amount, c.usd, c.PayTo = p.Amount.String(), p.Amount.USD(), p.PayTo.String()
+	}
+	if p.Transaction != (x402.Bytes32{}) {
+		c.Transaction = p.Transaction.String()
+	}
+	if !u.Due.IsZero() {
+		c.Due = u.Due.UTC().Format(time.RFC3339)
+	}
+	if p.State == "" {
+		c.State = "claimed"
+	}
+	c.Status, c.Advice = verdict(u, now)
+	return c
+}
+
+func verdict(u host.Unfinished, now time.Time) (status, advice string) {
+	p := u.Payment
+	switch {
+	case u.Err != nil:
+		return checkFailed, "it can't be read: " + u.Err.Error()
+	case u.Refund && p.Reason == payments.ReasonNoWallet:
+		return checkWarning, "its owner has to pay it: this server does not hold the wallet"
+	case u.Refund && p.Reason == x402.ReasonInsufficientFunds:
+		return checkWarning, "send USDC to the Host's wallet; a running server then pays it"
+	case u.Due.IsZero():
+		return checkOK, "a running server pays it"
+	case now.After(u.Due):
+		return checkFailed, "it is late: see that a server runs on this directory and reaches the chain (/readyz, and its log for " + p.ID + ")"
+	case p.State == "":
+		return checkOK, "it is being checked"
+	case p.State == payments.Settled, p.State == payments.Owed:
+		return checkOK, "it is on the chain, and becomes final"
+	case p.State == payments.Failed:
+		return checkOK, "the chain is watched until its authorization has expired"
+	}
+	return checkOK, "the chain is being asked; it settles, or expires"
+}
+
+func showChecks(out io.Writer, checks []check) error {
+	if len(checks) == 0 {
+		_, err := fmt.Fprintln(out, "All payments and refunds have come to an end.")
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "STATUS\tWHAT\tUSER\tPAYMENT\tSTATE\tUSD\tGUEST\tAGE\tDUE\tADVICE")
+	for _, c := range checks {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Status, c.Check, c.User, or(c.ID), or(c.State), or(c.usd),
+			or(c.guest()), c.age, or(c.Due), c.Advice)
+	}
+	return w.Flush()
+}
+
+// or is what a table shows for nothing.
+func or(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,98 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/events-concierge/concierge/payments"
+)
+
+// Unfinished is a payment, or the refund of one, that has not come to its end.
+type Unfinished struct {
+	User   string
+	Refund bool
+	// Payment has no State while it is only claimed: its seats are not held yet.
+	Payment payments.Payment
+	// Due is by when it ends if a server runs and reaches the chain. Zero for a
+	// refund that is owed.
+	Due time.Time
+	// Err is why nothing can be said of this user's payments.
+	Err error
+}
+
+// slack is what may pass from the end of an authorization's window, or from a
+// transfer, until a payment is closed: the chain's clock must be past the end, a
+// look of the Cashier comes up to a minute later, and 64 blocks of two seconds
+// make a transfer final.
+const slack = 5 * time.Minute
+
+// Unfinished lists what has not come to its end, oldest first. Nothing is changed.
+func (h *Hosts) Unfinished(ctx context.Context) ([]Unfinished, error) {
+	claims, err := h.Server.Claims().Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	debtors, err := h.Server.Debtors(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []Unfinished
+	for _, c := range claims {
+		if p, err := h.claimed(ctx, c); err != nil || p.State == "" || p.Open {
+			all = append(all, Unfinished{User: c.User, Payment: p, Due: due(p), Err: err})
+		}
+	}
+	for _, d := range debtors {
+		refunds, err := h.openRefunds(ctx, d.User)
+		if err != nil {
+			all = append(all, Unfinished{User: d.User, Refund: true, Err: err})
+		}
+		for _, r := range refunds {
+			u := Unfinished{User: d.User, Refund: true, Payment: r}
+			if r.State != payments.Owed {
+				u.Due = due(r)
+			}
+			all = append(all, u)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Unfinished) int { return a.Payment.CreatedAt.Compare(b.Payment.CreatedAt) })
+	return all, ctx.Err()
+}
+
+// claimed returns the payment of a claim, as far as there is one.
+func (h *Hosts) claimed(ctx context.Context, c payments.Claim) (payments.Payment, error) {
+	p := payments.Payment{ID: c.PaymentID, Payer: c.Payer, CreatedAt: c.ClaimedAt, UpdatedAt: c.ClaimedAt}
+	host, err := h.Host(ctx, c.User)
+	if err != nil {
+		return p, err
+	}
+	switch held, err := host.Store.Payment(ctx, c.PaymentID); {
+	case err == nil:
+		return held, nil
+	case !errors.Is(err, payments.ErrNoPayment):
+		return p, err
+	}
+	return p, nil
+}
+
+func (h *Hosts) openRefunds(ctx context.Context, user string) ([]payments.Payment, error) {
+	host, err := h.Host(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	return host.Store.OpenRefunds(ctx, "", maxUnfinished)
+}
+
+// maxUnfinished bounds the refunds that are listed of one Host.
+const maxUnfinished = 1000
+
+// due is by when a payment ends. One whose money has not moved may do so until
+// its window closes.
+func due(p payments.Payment) time.Time {
+	if p.State == payments.Settling || p.State == payments.Failed {
+		return p.ValidBefore.Add(slack)
+	}
+	return p.UpdatedAt.Add(slack)
+}
