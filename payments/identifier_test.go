@@ -145,7 +145,6 @@ func TestIdentifierOfManyAtOnce(t *testing.T) {
 // What came to nothing has used up no identifier: its payer has been told to pay
 // anew.
 func TestIdentifierAfterFailure(t *testing.T) {
-	t.Parallel()
 	refused := func(t *testing.T, p *process, g guest, order payments.Order) x402.Payment {
 		payment := p.pays(t, g, order)
 		p.verifies = func(context.Context, payments.Facilitator, x402.Payment, x402.Requirements) (x402.VerifyResponse, error) {
@@ -240,7 +239,6 @@ func TestIdentifierOfAnOrphan(t *testing.T) {
 
 // Steps that fail on the way leave no money moved and no payment without its answer.
 func TestIdentifierUnderFaults(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t)
 	p := w.start(t)
 	p.event(t, "ada", "opera", 1)

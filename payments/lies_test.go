@@ -49,7 +49,7 @@ func TestFacilitatorLies(t *testing.T) {
 		"settled, with half a hash":             {true, x402.SettleResponse{Success: true, Transaction: other[:20]}, nil, "settled", payments.Settled},
 		"pending for ever":                      {false, x402.SettleResponse{ErrorReason: pending}, nil, "settling", payments.Failed},
 		"pending in a transaction that is none": {false, x402.SettleResponse{ErrorReason: pending, Transaction: unknown}, nil, "settling", payments.Failed},
-		"pending in another's transaction":      {false, x402.SettleResponse{ErrorReason: pending, Transaction: other}, nil, "failed", payments.Failed},
+		"pending in another's transaction":      {false, x402.SettleResponse{ErrorReason: pending, Transaction: other}, nil, "settling", payments.Failed},
 		"pending, and settled":                  {true, x402.SettleResponse{ErrorReason: pending}, nil, "settled", payments.Settled},
 		"failure, and it is true":               {false, x402.SettleResponse{ErrorReason: x402.ReasonInsufficientFunds}, nil, "failed", payments.Failed},
 		"failure after settling":                {true, x402.SettleResponse{ErrorReason: x402.ReasonInsufficientFunds}, nil, "settled", payments.Settled},
@@ -96,6 +96,26 @@ func TestFacilitatorLies(t *testing.T) {
 	p.finished(t, 0).wants(t, total)
 }
 
+// A transaction that several share comes to nothing by the fault of one of them.
+// The others are submitted again.
+func TestSharedTransactionComesToNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.start(t)
+	p.event(t, "ada", "opera", 1)
+	g := testnet.guest(t, 2*price)
+	order := w.order(t, "ada", "opera", g)
+	payment := p.pays(t, g, order)
+	p.settles = settles(false, x402.SettleResponse{ErrorReason: x402.ReasonSettlementPending, Transaction: testnet.spend(t, g, 1).Hex()}, nil)
+	if got := class(p.call(t.Context(), order, payment)); got != "settling" {
+		t.Errorf("the answer is %s", got)
+	}
+	p.settles = nil
+	w.clock.Advance(time.Minute)
+	p.reconcile(t)
+	p.finished(t, 0).wants(t, count{payments.Settled: 1})
+}
+
 // The answers to Verify that are not "yes", and a "yes" that is none.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
@@ -110,7 +130,7 @@ func TestVerdicts(t *testing.T) {
 		"used":                 {x402.VerifyResponse{InvalidReason: x402.ReasonNonceUsed}, nil, "settling"},
 		"out of reach":         {x402.VerifyResponse{}, errOutage, "unavailable"},
 		"valid, but an error":  {x402.VerifyResponse{IsValid: true}, errOutage, "unavailable"},
-		"valid without a cent": {x402.VerifyResponse{IsValid: true}, nil, "failed"},
+		"valid without a cent": {x402.VerifyResponse{IsValid: true}, nil, "settling"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -128,7 +148,7 @@ func TestVerdicts(t *testing.T) {
 			if taken := p.taken(t, "opera") != 0; taken != (c.answer == "settling") {
 				t.Errorf("the seat is taken: %t", taken)
 			}
-			if claimed := p.isClaimed(t, payment); claimed != (c.answer == "failed" || c.answer == "settling") {
+			if claimed := p.isClaimed(t, payment); claimed != (c.answer == "settling") {
 				t.Errorf("claimed: %t", claimed)
 			}
 			p.agree(t, 0)

@@ -32,7 +32,7 @@ func (c *Cashier) settle(ctx context.Context, ledger books, payment Payment, p x
 		c.Log.Warn("settlement outcome unknown, asking the chain", "payment", payment.ID, "err", err)
 		answer = x402.SettleResponse{ErrorReason: x402.ReasonUnexpectedSettle}
 	}
-	outcome, reason, err := c.outcome(ctx, payment, answer)
+	outcome, reason, err := c.outcome(ctx, payment, answer, p, r)
 	if err != nil {
 		c.Log.Warn("payment stays settling", "payment", payment.ID, "payer", payment.Payer, "err", err)
 		return payment, nil
@@ -43,9 +43,9 @@ func (c *Cashier) settle(ctx context.Context, ledger books, payment Payment, p x
 
 // outcome asks the chain what a facilitator's answer is worth. While the chain
 // knows of nothing, the payment has failed for reason if the facilitator names
-// one, or if the very transaction it named came to nothing. Everything else is
-// an error: it may be on its way, and unknown is not failed.
-func (c *Cashier) outcome(ctx context.Context, payment Payment, answer x402.SettleResponse) (o evm.Outcome, reason x402.Reason, err error) {
+// one, or if the very transaction it named came to nothing and another would too.
+// Everything else is an error: it may be on its way, and unknown is not failed.
+func (c *Cashier) outcome(ctx context.Context, payment Payment, answer x402.SettleResponse, p x402.Payment, r x402.Requirements) (o evm.Outcome, reason x402.Reason, err error) {
 	pending := answer.ErrorReason == x402.ReasonSettlementPending
 	tx, hashErr := x402.ParseBytes32(answer.Transaction)
 	if awaited := hashErr == nil && (answer.Success || pending); awaited {
@@ -58,6 +58,9 @@ func (c *Cashier) outcome(ctx context.Context, payment Payment, answer x402.Sett
 		return o, "", err
 	case answer.Success, pending && hashErr != nil:
 		return o, "", errors.New("the facilitator reports a settlement that the chain does not have")
+	case pending && signedByKey(p, r) && c.verify(ctx, p, r) == nil:
+		// Others that shared the transaction may be to blame.
+		return o, "", errors.New("its transaction came to nothing, but it would settle still")
 	case pending:
 		return o, x402.ReasonTransactionFailed, nil
 	case answer.ErrorReason == "", answer.ErrorReason == x402.ReasonUnexpectedSettle:

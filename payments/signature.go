@@ -35,6 +35,18 @@ func (c *Cashier) signed(ctx context.Context, p x402.Payment, r x402.Requirement
 	return unsigned(err, a.From)
 }
 
+// signedByKey reports whether a payment is signed by the payer's own key. What it
+// does is then the token's doing alone; a smart wallet may do one thing when it
+// is asked, and another in a block.
+func signedByKey(p x402.Payment, r x402.Requirements) bool {
+	domain, err := evm.DomainOf(r)
+	if err != nil {
+		return false
+	}
+	signer, err := evm.Recover(domain.Digest(p.Payload.Authorization), p.Payload.Signature)
+	return err == nil && signer == p.Payload.Authorization.From
+}
+
 // unsigned makes the word that payer has not signed a refusal.
 func unsigned(err error, payer x402.Address) error {
 	switch {
