@@ -82,11 +82,29 @@ func (f *flight) wait(ctx context.Context, mark [sha256.Size]byte, patience <-ch
 	}
 }
 
+// margin is what is left of a caller's time when it is answered.
+const margin = 2 * time.Second
+
+// Patient returns a context for all that one call asks of the Cashier, so that
+// it is answered within the Cashier's Patience altogether.
+func (c *Cashier) Patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, c.Patience+margin)
+}
+
+// patience ends when a caller is told what is known so far.
+func (c *Cashier) patience(ctx context.Context) *time.Timer {
+	wait := c.Patience
+	if end, ok := ctx.Deadline(); ok {
+		wait = min(wait, time.Until(end)-margin)
+	}
+	return time.NewTimer(wait)
+}
+
 // take does work on a claim, or waits for another call that does the same, until
 // there is an answer. Errors: those of work, ctx's, [ErrAlreadyUsed],
 // [ErrUndecided], [errStopping].
 func (c *Cashier) take(ctx context.Context, claim Claim, work work) (Payment, error) {
-	patience := time.NewTimer(c.Patience)
+	patience := c.patience(ctx)
 	defer patience.Stop()
 	for {
 		f, started, err := c.fly(ctx, flightKey{ClaimKey: claim.ClaimKey}, claim, work)

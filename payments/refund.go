@@ -129,7 +129,7 @@ func (c *Cashier) Refund(ctx context.Context, user, paymentID string) (Payment, 
 	if err != nil {
 		return Payment{}, err
 	}
-	patience := time.NewTimer(c.Patience)
+	patience := c.patience(ctx)
 	defer patience.Stop()
 	return f.wait(ctx, f.fingerprint, patience.C)
 }

@@ -44,6 +44,12 @@ func (n *slowNetwork) Settle(ctx context.Context, p x402.Payment, r x402.Require
 	return n.instant.Settle(ctx, p, r)
 }
 
+// Signed is asked of a smart wallet.
+func (n *slowNetwork) Signed(context.Context, x402.Address, common.Hash, x402.Signature) error {
+	time.Sleep(9 * time.Second)
+	return nil
+}
+
 func (n *slowNetwork) Authorization(ctx context.Context, t evm.Transfer, since uint64) (evm.Outcome, error) {
 	if err := ctx.Err(); err != nil {
 		return evm.Outcome{}, err
@@ -57,7 +63,9 @@ func (n *slowNetwork) Authorization(ctx context.Context, t evm.Transfer, since u
 // A settlement takes three minutes: whoever waits is told within 45 s that it is
 // pending, whoever asks again is told the same, and the RSVP comes with the money.
 func TestThreeMinutes(t *testing.T) {
-	for name, cut := range map[string]bool{"it answers in the end": false, "it never answers": true} {
+	for name, c := range map[string]struct{ cut, wallet bool }{
+		"it answers in the end": {false, false}, "it never answers": {true, false}, "nor does the payer's wallet hurry": {true, true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			before := w.start(t)
@@ -65,10 +73,13 @@ func TestThreeMinutes(t *testing.T) {
 			g := guest{newWallet(t)}
 			order := w.order(t, "ada", "opera", g)
 			payment := before.pays(t, g, order)
+			if c.wallet {
+				payment.Payload.Signature = append(payment.Payload.Signature, 0) // no key makes such
+			}
 			before.stop(t)
 			synctest.Test(t, func(t *testing.T) {
 				begun, noon := time.Now(), w.clock.Now()
-				network := &slowNetwork{cut: cut}
+				network := &slowNetwork{cut: c.cut}
 				p := w.start(t, func(c *payments.Config) {
 					c.Facilitator, c.Chain, c.Now = network, network, func() time.Time { return noon.Add(time.Since(begun)) }
 				})
@@ -80,7 +91,9 @@ func TestThreeMinutes(t *testing.T) {
 
 				for _, when := range []string{"the first call", "the same again"} {
 					called := time.Now()
-					paid, err := p.call(t.Context(), order, payment)
+					call, done := p.Patient(t.Context())
+					paid, err := p.call(call, order, payment)
+					done()
 					if err != nil || paid.State != payments.Settling || paid.RSVPID != order.Booking.RSVPID {
 						t.Errorf("%s: %+v, %v", when, paid, err)
 					}

@@ -50,6 +50,8 @@ func (h *Host) RSVPToEvent(ctx context.Context, in RSVPInput, payment *x402.Paym
 	if err != nil {
 		return RSVP{}, nil, err
 	}
+	ctx, cancel := h.Cashier.Patient(ctx)
+	defer cancel()
 	repeat := func() (RSVP, *x402.SettleResponse, bool, error) {
 		if payment == nil {
 			return RSVP{}, nil, false, nil
