@@ -66,6 +66,9 @@ func (s *Server) observe(next http.Handler) http.Handler {
 // levelOf keeps probes, which come every few seconds, out of the ordinary log.
 func levelOf(r *http.Request, status int) slog.Level {
 	switch {
+	case r.Context().Err() != nil: // whoever asked is gone: nothing is wrong here
+	case status == http.StatusServiceUnavailable:
+		return slog.LevelWarn
 	case status >= 500:
 		return slog.LevelError
 	case r.URL.Path == "/healthz" || r.URL.Path == "/readyz" || strings.HasPrefix(r.URL.Path, "/devnet"):

@@ -177,7 +177,7 @@ func (t tool) handler(log *slog.Logger) server.ToolHandlerFunc {
 		}
 		out, err := t.run(ctx, c, request)
 		var coded *Error
-		if errors.As(err, &coded) && coded.Code == CodeInternal {
+		if errors.As(err, &coded) && coded.Code == CodeInternal && ctx.Err() == nil { // else the caller is gone
 			log.Error("tool failed", "tool", t.name, "user", c.Host.User, "err", coded.cause)
 		}
 		return t.result(c, out, err), nil

@@ -155,6 +155,9 @@ func (h *Host) answer(ctx context.Context, b payments.Booking, p payments.Paymen
 	}
 	if p.State == payments.Failed {
 		message := fmt.Sprintf("The payment failed (%s). No money was taken; sign a new payment to book.", p.Reason)
+		if p.Open {
+			message += " Should this one be taken after all, it pays for this RSVP or comes back."
+		}
 		event, err := h.Store.CanBook(ctx, b.EventID, b.Seats, b.Email)
 		if err != nil || event.Price == 0 {
 			return RSVP{}, &receipt, &Error{Code: CodePaymentInvalid, Message: message, cause: err}
