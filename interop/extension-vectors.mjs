@@ -1,5 +1,6 @@
 // Writes payments/x402/testdata/x402-extensions.json: the extensions as the npm
-// packages have them, with the clock, the identifier and the (public) key fixed.
+// packages have them, with the clock, the identifier and the public test key of
+// that folder fixed.
 
 import { writeFileSync } from "node:fs";
 import { x402Client } from "@x402/core/client";

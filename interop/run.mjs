@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { anvil, devnet, usd } from "./chain.mjs";
 import { clientCases, lateCase, overStdio, pays, refused } from "./clients.mjs";
+import { extensionCases } from "./extensions.mjs";
 import { guestCase } from "./guest.mjs";
 import { serve } from "./host.mjs";
 import { concierge, logs, start, stopAll } from "./process.mjs";
@@ -22,12 +23,14 @@ const reference = "reference facilitator"; // who settles, in the report
 
 /**
  * Has clients book on a Host, and compares its books with the chain. Its server
- * settles with judge, the reference facilitator, or if there is none by itself.
+ * settles with judge, the reference facilitator, or if there is none by itself; it
+ * then signs offers and receipts as well.
  */
 async function sells(chain, judge) {
-  const host = await (judge ? serve(chain, ["--facilitator", judge.url]) : serve(chain, [], await gas(chain)));
+  const host = await (judge ? serve(chain, ["--facilitator", judge.url]) : serve(chain, ["--sign-receipts"], await gas(chain)));
   const where = { chain, settler: judge ? reference : "concierge serve" };
-  for (const test of [guestCase, ...clientCases]) await report.payment(test.name, where, () => pays(host, test));
+  const cases = [guestCase, ...clientCases, ...(judge ? [] : extensionCases)];
+  for (const test of cases) await report.payment(test.name, where, () => pays(host, test));
   await report.check("@x402/fetch without money, REST", where, () => refused(host));
   await report.check("the Host's books", where, () => books(host));
   if (judge) await report.check("what the facilitator was asked", where, () => asked(host, judge));

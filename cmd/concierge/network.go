@@ -289,7 +289,7 @@ func (s *settling) check(ctx context.Context) error {
 }
 
 // gasKey returns the account that pays for gas. On devnet it may be made up, and
-// is funded by the faucet.
+// is funded by the faucet if it has nothing.
 func (n *networkFlags) gasKey(ctx context.Context, s *settling) (key evm.Key, err error) {
 	if n.gasKeystore != "" {
 		key, err = wallet.Open(n.gasKeystore, os.Getenv(envGasPassphrase))
@@ -301,6 +301,9 @@ func (n *networkFlags) gasKey(ctx context.Context, s *settling) (key evm.Key, er
 		return key, err
 	case s.chain != nil:
 		_, err = s.chain.Fund(ctx, common.Address(key.Address()), 0)
+		return key, err
+	}
+	if wei, err := s.client.GasBalance(ctx, key.Address()); err != nil || wei.Sign() > 0 {
 		return key, err
 	}
 	return key, faucet(ctx, n.rpc, key.Address(), "0.01") // it is the ETH beside that counts

@@ -116,6 +116,7 @@ func FuzzRevert(f *testing.F) {
 	f.Add(-32000, "header not found", "0x")
 	f.Add(3, "", "0x4e487b710000000000000000000000000000000000000000000000000000000000000011")
 	f.Add(-32005, "over the limit", reason[:40])
+	f.Add(-32000, "Out of gas: gas required exceeds allowance", "")
 	node, client := newParrot(f)
 	f.Fuzz(func(t *testing.T, code int, message, data string) {
 		raw, err := json.Marshal(map[string]any{"code": code, "message": message, "data": data})
@@ -127,8 +128,7 @@ func FuzzRevert(f *testing.F) {
 		if err == nil {
 			t.Fatalf("%s is no error", raw)
 		}
-		said := bytes.Contains([]byte(message), []byte("revert"))
-		if reverted := errors.Is(err, ErrReverted); reverted != (code == codeReverted || said) {
+		if reverted := errors.Is(err, ErrReverted); reverted != (code == codeReverted || halted(message)) {
 			t.Errorf("%s is reverted: %t", raw, reverted)
 		} else if reverted && len(err.Error()) > 1000 {
 			t.Errorf("the reason has %d bytes", len(err.Error()))
