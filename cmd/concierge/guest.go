@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
@@ -247,7 +248,11 @@ func (g *guestFlags) create(prompt io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if _, err := wallet.Create(path, passphrase, wallet.Standard, rand.Reader); err != nil {
+	_, err = wallet.Create(path, passphrase, wallet.Standard, rand.Reader)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("there is a wallet at %s already, and none is ever overwritten: leave out --create to use it", path)
+	}
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(prompt, "Made %s. Whoever has this file and its passphrase has the money.\n", path)
