@@ -105,7 +105,8 @@ type route struct {
 	name     string
 	meta     bool // it is MCP, so there is `_meta`
 	headers  bool // it is HTTP, so there are headers
-	asks402  bool // an unpaid call is answered with that status
+	asks402  bool // an unpaid call is answered with that status,
+	asksRPC  bool // or with a JSON-RPC error of that code
 	exchange func(s *shop, arguments map[string]any, meta string, headers []string) reply
 }
 
@@ -133,12 +134,13 @@ func routes(s *shop) []route {
 	}
 	line(`{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`)
 	return []route{
-		{"MCP over HTTP", true, true, false, mcpOver("")},
-		{"MCP over stdio", true, false, false, func(s *shop, arguments map[string]any, meta string, _ []string) reply {
+		{"MCP over HTTP", true, true, false, false, mcpOver("")},
+		{"MCP over stdio", true, false, false, false, func(s *shop, arguments map[string]any, meta string, _ []string) reply {
 			return reply{body: line(rpcCall(s.t, arguments, meta))}
 		}},
-		{"payment=http", true, true, true, mcpOver("?payment=http")},
-		{"REST", false, true, true, func(s *shop, arguments map[string]any, _ string, headers []string) reply {
+		{"payment=http", true, true, true, false, mcpOver("?payment=http")},
+		{"payment=jsonrpc", true, true, false, true, mcpOver("?payment=jsonrpc")},
+		{"REST", false, true, true, false, func(s *shop, arguments map[string]any, _ string, headers []string) reply {
 			url, body := s.rest(s.a, arguments)
 			return post(url, body, headers)
 		}},
@@ -292,11 +294,38 @@ func (d dialect) result(r reply) result {
 	return *m.Result
 }
 
+// refusal returns the data of a JSON-RPC error with code 402 that answers our
+// call, nil if it is something else.
+func (d dialect) refusal(r reply) json.RawMessage {
+	d.t.Helper()
+	var m struct {
+		ID    any
+		Error *struct {
+			Code    int
+			Message string
+			Data    json.RawMessage
+		}
+	}
+	if err := json.Unmarshal(r.body, &m); err != nil || m.Error == nil {
+		return nil
+	}
+	if m.ID != 1.0 || m.Error.Code != 402 || m.Error.Message == "" {
+		d.t.Errorf("%s", r.body)
+	}
+	return m.Error.Data
+}
+
 // asks checks that an answer asks for payment in all places of its route.
 func (d dialect) asks(r reply, reason, code string) {
 	d.t.Helper()
 	var places [][]byte
-	if d.route.asks402 {
+	if d.route.asksRPC {
+		refusal := d.refusal(r)
+		if refusal == nil || r.status != http.StatusOK || r.header.Get("Cache-Control") != "no-store" {
+			d.t.Fatalf("%d %s", r.status, r.body)
+		}
+		places = append(places, refusal)
+	} else if d.route.asks402 {
 		if value := r.header.Get(x402.HeaderRequired); r.status != http.StatusPaymentRequired || r.header.Get("Cache-Control") != "no-store" {
 			d.t.Fatalf("%d %s", r.status, r.body)
 		} else {
@@ -315,7 +344,7 @@ func (d dialect) asks(r reply, reason, code string) {
 			d.t.Fatalf("place %d: %v in %s", i, err, raw)
 		}
 		version := 2
-		if d.route.asks402 && i == 1 { // the body
+		if d.route.asks402 && i == 1 || d.route.asksRPC { // the body
 			version = 1
 		}
 		if asked.X402Version != version || asked.Error != reason || asked.Accepts[0].PayTo != d.a.Wallet ||
@@ -323,7 +352,7 @@ func (d dialect) asks(r reply, reason, code string) {
 			d.t.Errorf("place %d asks %s", i, raw)
 		}
 		var coded struct{ Code, Message string }
-		if err := json.Unmarshal(raw, &coded); err != nil || d.route.asks402 == false && i == 1 {
+		if err := json.Unmarshal(raw, &coded); err != nil || !d.route.asks402 && i == 1 {
 			continue // `_meta` has x402's part alone
 		}
 		if coded.Code != code || (coded.Message == "") != (code == "") {
@@ -362,7 +391,7 @@ func (d dialect) receipt(r reply) x402.SettleResponse {
 			places = append(places, fromBase64(r.header.Get(name)))
 		}
 	}
-	if d.route.meta && r.status != http.StatusPaymentRequired {
+	if d.route.meta && r.status != http.StatusPaymentRequired && d.refusal(r) == nil {
 		places = append(places, d.result(r).Meta[x402.MetaResponse])
 	}
 	var receipts []x402.SettleResponse

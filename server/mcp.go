@@ -34,8 +34,13 @@ func (s *Server) serveMCP(w http.ResponseWriter, r *http.Request) error {
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	answer := &buffered{header: http.Header{}, status: http.StatusOK}
 	s.mcp.ServeHTTP(answer, r.WithContext(tools.WithCall(r.Context(), c)))
-	if c.Required != nil && r.URL.Query().Get("payment") == "http" {
-		return paymentRequired(w, c, c.Required)
+	if c.Required != nil {
+		switch r.URL.Query().Get("payment") {
+		case "http":
+			return paymentRequired(w, c, c.Required)
+		case "jsonrpc":
+			return paymentError(w, c, body)
+		}
 	}
 	maps.Copy(w.Header(), answer.header)
 	w.Header().Set("Cache-Control", "no-store")
@@ -55,6 +60,21 @@ type buffered struct {
 func (b *buffered) Header() http.Header         { return b.header }
 func (b *buffered) WriteHeader(status int)      { b.status = status }
 func (b *buffered) Write(p []byte) (int, error) { return b.body.Write(p) }
+
+// paymentError asks for payment by a JSON-RPC error with code 402 and x402's
+// version 1 as its data, as mcp-go-x402 does. request is what is answered.
+func paymentError(w http.ResponseWriter, c *tools.Call, request []byte) error {
+	var m struct {
+		ID json.RawMessage `json:"id"`
+	}
+	if err := json.Unmarshal(request, &m); err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	receiptHeaders(w.Header(), c)
+	return reply(w, http.StatusOK, map[string]any{"jsonrpc": "2.0", "id": m.ID,
+		"error": map[string]any{"code": http.StatusPaymentRequired, "message": "Payment required", "data": c.Required.V1()}})
+}
 
 func methodOf(body []byte) mcp.MCPMethod {
 	var m struct {
