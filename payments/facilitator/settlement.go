@@ -2,7 +2,6 @@ package facilitator
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"net/http"
 	"runtime/debug"
@@ -22,8 +21,6 @@ const (
 	maxSettlements = 2000
 	// reorgDepth is how many blocks may be replaced by others under a transfer.
 	reorgDepth = 64
-	// nodePause is the pause before a node that failed is asked again.
-	nodePause = time.Second
 )
 
 // identity is everything that a settlement's answer depends on.
@@ -161,7 +158,10 @@ func (s *Server) carry(st *settlement, r x402.FacilitatorRequest) reply {
 	st.tx = tx.String()
 	s.mu.Unlock()
 	a := r.Payment.Payload.Authorization
-	o, err := s.await(tx, evm.Transfer{Token: r.Requirements.Asset, From: a.From, To: a.To, Value: a.Value, Nonce: a.Nonce},
+	watch, cancel := context.WithTimeout(s.awaiting, settlementLife)
+	defer cancel()
+	o, err := s.Chain.Await(watch, common.Hash(tx),
+		evm.Transfer{Token: r.Requirements.Asset, From: a.From, To: a.To, Value: a.Value, Nonce: a.Nonce},
 		head.Number-min(head.Number, reorgDepth))
 	if err != nil {
 		log.Warn("a settlement is left to itself", "tx", tx, "err", err)
@@ -174,21 +174,4 @@ func (s *Server) carry(st *settlement, r x402.FacilitatorRequest) reply {
 		return reply{status: http.StatusOK, reason: x402.ReasonTransactionState, tx: o.Transaction.Hex()}
 	}
 	return reply{status: http.StatusOK, reason: x402.ReasonTransactionFailed, tx: tx.String()}
-}
-
-// await asks the chain until it has an answer. A node that fails is asked again.
-func (s *Server) await(tx x402.Bytes32, t evm.Transfer, since uint64) (evm.Outcome, error) {
-	ctx, cancel := context.WithTimeout(s.awaiting, settlementLife)
-	defer cancel()
-	for {
-		o, err := s.Chain.Await(ctx, common.Hash(tx), t, since)
-		if err == nil {
-			return o, nil
-		}
-		select {
-		case <-ctx.Done():
-			return o, fmt.Errorf("%w: %w", ctx.Err(), err)
-		case <-time.After(nodePause):
-		}
-	}
 }
