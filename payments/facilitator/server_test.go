@@ -31,7 +31,7 @@ type between struct {
 	payments.Facilitator
 	payments.Chain
 	submitted atomic.Int32
-	tx        string // that was submitted last
+	tx        atomic.Value // string: that was submitted last
 	settle    func(s x402.SettleResponse, err error) (x402.SettleResponse, error)
 	verify    func() error
 	await     func(ctx context.Context) error
@@ -50,7 +50,7 @@ func (b *between) Verify(ctx context.Context, p x402.Payment, r x402.Requirement
 func (b *between) Settle(ctx context.Context, p x402.Payment, r x402.Requirements) (x402.SettleResponse, error) {
 	b.submitted.Add(1)
 	s, err := b.Facilitator.Settle(ctx, p, r)
-	b.tx = s.Transaction
+	b.tx.Store(s.Transaction)
 	if b.settle != nil {
 		return b.settle(s, err)
 	}
@@ -451,7 +451,7 @@ func TestServerFaults(t *testing.T) {
 			if status != c.status || reason != string(c.reason) || r["success"] != (c.reason == "") {
 				t.Errorf("%d %v", status, r)
 			}
-			if tx := s.between.tx; tx != "" {
+			if tx, _ := s.between.tx.Load().(string); tx != "" {
 				if _, err := testnet.client.Await(t.Context(), common.HexToHash(tx), evm.Transfer{Token: usdc()}, 0); err != nil {
 					t.Fatal(err)
 				}
