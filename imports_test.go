@@ -28,7 +28,8 @@ var mayImport = map[string][]string{
 	"server":               {"server/host", "server/guest", "tools", "store", "payments", "payments/x402"},
 	"cmd/concierge": {"server", "server/host", "server/guest", "tools", "store", "payments", "payments/x402",
 		"payments/evm", "payments/wallet", "payments/devnet", "payments/facilitator"},
-	"cmd/torture": {"payments/x402", "payments/evm", "payments/wallet", "payments/crashpoint"},
+	"cmd/torture":          {"cmd/internal/process", "payments/x402", "payments/evm", "payments/wallet", "payments/crashpoint"},
+	"cmd/internal/process": {},
 }
 
 func TestImports(t *testing.T) {

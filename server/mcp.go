@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/mark3labs/mcp-go/mcp"
-
 	"github.com/events-concierge/concierge/tools"
 )
 
@@ -27,7 +25,7 @@ func (s *Server) serveMCP(w http.ResponseWriter, r *http.Request) error {
 	// Without sessions, request ids of different clients are alike, and a
 	// stranger's notice could cancel this one's call. Over HTTP a client cancels
 	// by hanging up.
-	if methodOf(body) == "notifications/cancelled" {
+	if isNotice(body, "notifications/cancelled") {
 		w.WriteHeader(http.StatusAccepted)
 		return nil
 	}
@@ -76,12 +74,18 @@ func paymentError(w http.ResponseWriter, c *tools.Call, request []byte) error {
 		"error": map[string]any{"code": http.StatusPaymentRequired, "message": "Payment required", "data": c.Required.V1()}})
 }
 
-func methodOf(body []byte) mcp.MCPMethod {
+// isNotice reports whether a message is of this method.
+func isNotice(body []byte, method string) bool {
+	// Most messages don't have the word in them, and need not be read for that. It
+	// may be written with escapes, which begin with a backslash.
+	if !bytes.Contains(body, []byte(method)) && !bytes.ContainsRune(body, '\\') {
+		return false
+	}
 	var m struct {
-		Method mcp.MCPMethod `json:"method"`
+		Method string `json:"method"`
 	}
 	_ = json.Unmarshal(body, &m) // what is no JSON has no method; the server answers it
-	return m.Method
+	return m.Method == method
 }
 
 // call finds the Host of a request and says with whose rights it comes. A wrong

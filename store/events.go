@@ -47,17 +47,20 @@ const (
 	StatusCancelled Status = "cancelled"
 )
 
-// Status tells whether the event can be booked at now. It is past from its
-// end on, or from its start if it has no end.
-func (e Event) Status(now time.Time) Status {
-	over := e.EndsAt
-	if over.IsZero() {
-		over = e.StartsAt
+// Over is when the event is over: at its end, or its start if it has no end.
+func (e Event) Over() time.Time {
+	if e.EndsAt.IsZero() {
+		return e.StartsAt
 	}
+	return e.EndsAt
+}
+
+// Status tells whether the event can be booked at now.
+func (e Event) Status(now time.Time) Status {
 	switch {
 	case e.Cancelled:
 		return StatusCancelled
-	case !now.Before(over):
+	case !now.Before(e.Over()):
 		return StatusPast
 	case e.Capacity > 0 && e.SeatsTaken >= e.Capacity:
 		return StatusFull

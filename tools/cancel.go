@@ -55,7 +55,7 @@ func (h *Host) tooLate(ctx context.Context, eventID string, cause error) error {
 		return explain(err)
 	}
 	return &Error{Code: CodeNotAllowed, cause: cause,
-		Message: "This RSVP could be cancelled until " + stamp(e.CutOff(), zoneOf(e)) + ". Nothing is changed."}
+		Message: "This RSVP could be cancelled until " + stamp(e.CutOff(), h.zoneOf(e)) + ". Nothing is changed."}
 }
 
 // CancelEventInput is the input of cancel_event.
@@ -80,7 +80,7 @@ func (h *Host) CancelEvent(ctx context.Context, in CancelEventInput) (Event, err
 	if err != nil {
 		return Event{}, explain(err)
 	}
-	return eventOf(e, h.Now()), nil
+	return h.eventOf(e, h.Now()), nil
 }
 
 // CheckInInput is the input of check_in.

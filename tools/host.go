@@ -3,6 +3,7 @@ package tools
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"io"
 	"time"
 
@@ -17,6 +18,7 @@ type Host struct {
 	PayTo   x402.Address // where its guests pay to
 	Store   *store.Host
 	Cashier *payments.Cashier
+	Cache   *Cache
 	Notary  payments.Notary // signs offers and receipts; nil: nobody does
 	Now     func() time.Time
 	Rand    io.Reader // such as crypto/rand.Reader
@@ -41,36 +43,53 @@ type ListEventsOutput struct {
 }
 
 // ListEvents lists events by their start, those to come unless `from` says
-// otherwise.
-func (h *Host) ListEvents(ctx context.Context, in ListEventsInput) (ListEventsOutput, error) {
-	var q store.EventQuery
-	var err error
-	if q.Text, err = line("query", in.Query, 0, maxQuery); err != nil {
-		return ListEventsOutput{}, err
+// otherwise. It returns the JSON of a [ListEventsOutput]: most calls ask what was
+// asked before.
+func (h *Host) ListEvents(ctx context.Context, in ListEventsInput) (json.RawMessage, error) {
+	q, err := in.query()
+	if err != nil {
+		return nil, err
 	}
-	if q.From, err = moment("from", in.From); err != nil {
-		return ListEventsOutput{}, err
+	now, asked := h.Now(), listing{h.User, q}
+	stamp, settled := h.Store.Stamp() // before the file is read
+	if answer, ok := h.Cache.list(asked, stamp, now); ok {
+		return answer, nil
 	}
-	if q.To, err = moment("to", in.To); err != nil {
-		return ListEventsOutput{}, err
-	}
-	if q.Limit, err = limit(in.Limit); err != nil {
-		return ListEventsOutput{}, err
-	}
-	now := h.Now()
 	if q.From.IsZero() {
 		q.From = now
 	}
-	q.After = in.Cursor
 	events, next, err := h.Store.Events(ctx, q)
 	if err != nil {
-		return ListEventsOutput{}, explain(err)
+		return nil, explain(err)
 	}
 	out := ListEventsOutput{Events: make([]Event, 0, len(events)), NextCursor: next}
+	var until time.Time
 	for _, e := range events {
-		out.Events = append(out.Events, eventOf(e, now))
+		out.Events = append(out.Events, h.eventOf(e, now))
+		if over := e.Over(); over.After(now) && (until.IsZero() || over.Before(until)) {
+			until = over
+		}
 	}
-	return out, nil
+	answer := mustJSON(out)
+	if settled {
+		h.Cache.keep(asked, kept{stamp, until, answer})
+	}
+	return answer, nil
+}
+
+func (in ListEventsInput) query() (q store.EventQuery, err error) {
+	if q.Text, err = line("query", in.Query, 0, maxQuery); err != nil {
+		return q, err
+	}
+	if q.From, err = moment("from", in.From); err != nil {
+		return q, err
+	}
+	if q.To, err = moment("to", in.To); err != nil {
+		return q, err
+	}
+	q.Limit, err = limit(in.Limit)
+	q.After = in.Cursor
+	return q, err
 }
 
 // GetEventInput is the input of get_event.
@@ -87,7 +106,7 @@ func (h *Host) GetEvent(ctx context.Context, in GetEventInput) (Event, error) {
 	if err != nil {
 		return Event{}, explain(err)
 	}
-	return eventOf(e, h.Now()), nil
+	return h.eventOf(e, h.Now()), nil
 }
 
 // CreateEventInput is the input of create_event.
@@ -116,7 +135,7 @@ func (h *Host) CreateEvent(ctx context.Context, in CreateEventInput) (Event, err
 	if err != nil {
 		return Event{}, explain(err)
 	}
-	return eventOf(created, h.Now()), nil
+	return h.eventOf(created, h.Now()), nil
 }
 
 func (in CreateEventInput) event(now time.Time) (e store.Event, err error) {

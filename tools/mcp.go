@@ -54,7 +54,7 @@ type tool struct {
 
 func allTools() []tool {
 	return []tool{
-		free((*Host).ListEvents, tool{name: "list_events", title: "List events", reads: true,
+		free((*Host).ListEvents, tool{name: "list_events", title: "List events", reads: true, output: openSchemaOf[ListEventsOutput](),
 			description: "Lists this host's events by start time, those to come by default. Free to call."}),
 		free((*Host).GetEvent, tool{name: "get_event", title: "Get an event", reads: true,
 			description: "Returns one event with its price and the seats that are left. Free to call."}),
@@ -118,7 +118,10 @@ func callOf(ctx context.Context) *Call {
 
 // free binds a use case that never asks for money.
 func free[In, Out any](run func(*Host, context.Context, In) (Out, error), t tool) tool {
-	t.input, t.output = inputSchemaOf[In](), openSchemaOf[Out]()
+	t.input = inputSchemaOf[In]()
+	if t.output == nil {
+		t.output = openSchemaOf[Out]()
+	}
 	t.run = func(ctx context.Context, c *Call, request mcp.CallToolRequest) (any, error) {
 		var in In
 		if err := DecodeInput(request.Params.RawArguments, &in); err != nil {
@@ -200,7 +203,10 @@ func (t tool) result(c *Call, out any, err error) *mcp.CallToolResult {
 	if c.Receipt != nil {
 		meta[x402.MetaResponse] = c.Receipt
 	}
-	raw := mustJSON(out)
+	raw, ok := out.(json.RawMessage)
+	if !ok {
+		raw = mustJSON(out)
+	}
 	result := &mcp.CallToolResult{Content: []mcp.Content{mcp.NewTextContent(string(raw))},
 		RawStructuredContent: raw, IsError: err != nil}
 	if len(meta) > 0 {

@@ -39,7 +39,7 @@ func mustHost(tb testing.TB) *tools.Host {
 	}
 	tb.Cleanup(func() { file.Close() })
 	asset, domain, _ := x402.USDC(x402.BaseSepolia)
-	return &tools.Host{User: "u", PayTo: address(tb, "0x209693Bc6afc0C5328bA36FaF03C514EF312287C"), Store: file, Now: clock, Rand: rand.Reader,
+	return &tools.Host{User: "u", PayTo: address(tb, "0x209693Bc6afc0C5328bA36FaF03C514EF312287C"), Store: file, Now: clock, Rand: rand.Reader, Cache: tools.NewCache(1 << 20),
 		Cashier: payments.New(payments.Config{Network: x402.BaseSepolia, Asset: asset, Domain: domain, Now: clock, Log: slog.New(slog.DiscardHandler)})}
 }
 

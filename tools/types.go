@@ -80,8 +80,8 @@ type Revenue struct {
 	Refunds  []OpenRefund `json:"refunds" jsonschema:"what owed is made of, at most 100. This server pays them if it holds the wallet; with reason wallet_not_held, pay them yourself"`
 }
 
-func eventOf(e store.Event, now time.Time) Event {
-	zone := zoneOf(e)
+func (h *Host) eventOf(e store.Event, now time.Time) Event {
+	zone := h.zoneOf(e)
 	out := Event{
 		ID: e.ID, Title: e.Title, Description: e.Description, StartsAt: stamp(e.StartsAt, zone),
 		TimeZone: e.TimeZone, Location: e.Location, Capacity: e.Capacity, Price: e.Price.USD(),
@@ -97,8 +97,8 @@ func eventOf(e store.Event, now time.Time) Event {
 	return out
 }
 
-func zoneOf(e store.Event) *time.Location {
-	zone, err := time.LoadLocation(e.TimeZone)
+func (h *Host) zoneOf(e store.Event) *time.Location {
+	zone, err := h.Cache.zone(e.TimeZone)
 	if err != nil { // a zone that a newer tz database has and this one has not
 		return time.UTC
 	}

@@ -42,7 +42,7 @@ func (h *Host) UpdateEvent(ctx context.Context, in UpdateEventInput) (Event, err
 	case err != nil:
 		return Event{}, explain(err)
 	}
-	return eventOf(e, h.Now()), nil
+	return h.eventOf(e, h.Now()), nil
 }
 
 // apply validates what is sent and changes e, which is good for nothing after

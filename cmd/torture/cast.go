@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/events-concierge/concierge/cmd/internal/process"
 	"github.com/events-concierge/concierge/payments/wallet"
 )
 
@@ -25,7 +26,7 @@ func (w *world) startChain(ctx context.Context, program string) (stop func() err
 	if err != nil {
 		return nil, err
 	}
-	p, err := start(program, []string{"devnet", "--addr", "127.0.0.1:0"}, nil, log)
+	p, err := process.Start(program, []string{"devnet", "--addr", "127.0.0.1:0"}, nil, log)
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
@@ -33,13 +34,13 @@ func (w *world) startChain(ctx context.Context, program string) (stop func() err
 		if w.chain != nil {
 			w.chain.close()
 		}
-		err := p.stop(time.Minute)
+		err := p.Stop(time.Minute)
 		if err != nil {
 			err = fmt.Errorf("devnet: %w", err)
 		}
 		return errors.Join(err, log.Close())
 	}
-	url, err := p.await(ctx)
+	url, err := p.Await(ctx)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("devnet: %w", err), stop())
 	}
@@ -154,12 +155,12 @@ func freeAddress() (string, error) {
 
 // register makes the users, with a server that nothing happens to.
 func (w *world) register(ctx context.Context, k *keeper) error {
-	p, err := start(k.program, append([]string{"serve", "--addr", k.addr}, k.args...), k.env, k.log)
+	p, err := process.Start(k.program, append([]string{"serve", "--addr", k.addr}, k.args...), k.env, k.log)
 	if err != nil {
 		return err
 	}
-	if _, err := p.await(ctx); err != nil {
-		p.kill()
+	if _, err := p.Await(ctx); err != nil {
+		p.Kill()
 		return fmt.Errorf("%s: %w", k.name, err)
 	}
 	w.programme = &programme{client: w.client, random: w.chance(partProgramme)}
@@ -167,5 +168,5 @@ func (w *world) register(ctx context.Context, k *keeper) error {
 	if err == nil {
 		err = w.programme.register(ctx, w.hosts, elsewhere.Address())
 	}
-	return errors.Join(err, p.stop(graceful))
+	return errors.Join(err, p.Stop(graceful))
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/events-concierge/concierge/cmd/internal/process"
 	"github.com/events-concierge/concierge/payments/crashpoint"
 )
 
@@ -138,10 +139,10 @@ const startsAtMost = 30
 
 // stop asks a server to stop, in the middle of everything. It may then leave to
 // the next start what takes too long, and say so by its exit code.
-func (k *keeper) stop(p *process) {
+func (k *keeper) stop(p *process.Process) {
 	k.tally.add("servers", "asked to stop", 1)
-	if err := p.stop(graceful); err != nil {
-		if p.killed() {
+	if err := p.Stop(graceful); err != nil {
+		if p.Killed() {
 			k.fault("%s: %v", k.name, err)
 		}
 		k.tally.add("servers", "left payments when they stopped", 1)
@@ -176,21 +177,21 @@ func (k *keeper) live(ctx context.Context, l life, mortal bool) (started, asPlan
 	if l.at != "" {
 		env = append(env[:len(env):len(env)], fmt.Sprintf("%s=%s:%d", crashpoint.Env, l.at, l.hit))
 	}
-	p, err := start(k.program, append([]string{"serve", "--addr", k.addr}, k.args...), env, k.log)
+	p, err := process.Start(k.program, append([]string{"serve", "--addr", k.addr}, k.args...), env, k.log)
 	if err != nil {
 		k.fault("%s: %v", k.name, err)
 		return false, false
 	}
-	if _, err := p.await(ctx); err != nil {
+	if _, err := p.Await(ctx); err != nil {
 		select {
-		case <-p.done: // it may have died at its step already: the reconciler starts first
-			if l.at != "" && p.killed() {
+		case <-p.Done: // it may have died at its step already: the reconciler starts first
+			if l.at != "" && p.Killed() {
 				k.tally.add("kills at", string(l.at), 1)
 				return true, true
 			}
 			k.tally.add("servers", "starts that failed", 1)
 		default:
-			p.kill()
+			p.Kill()
 		}
 		return false, false
 	}
@@ -200,9 +201,9 @@ func (k *keeper) live(ctx context.Context, l life, mortal bool) (started, asPlan
 	from, latest, dies := k.taken(), time.Now().Add(longestLife), time.Time{}
 	for {
 		select {
-		case <-p.done:
-			if l.at == "" || !p.killed() {
-				k.fault("%s died by itself: %s", k.name, p.cmd.ProcessState)
+		case <-p.Done:
+			if l.at == "" || !p.Killed() {
+				k.fault("%s died by itself: %s", k.name, p.Cmd.ProcessState)
 				return true, false
 			}
 			k.tally.add("kills at", string(l.at), 1)
@@ -222,13 +223,13 @@ func (k *keeper) live(ctx context.Context, l life, mortal bool) (started, asPlan
 				k.stop(p)
 				return true, true
 			}
-			p.kill()
+			p.Kill()
 			k.tally.add("kills at", "any moment", 1)
 			return true, l.at == ""
 		case <-ctx.Done():
 			if context.Cause(ctx) != errFinished {
-				p.kill()
-			} else if err := p.stop(graceful); err != nil {
+				p.Kill()
+			} else if err := p.Stop(graceful); err != nil {
 				k.fault("%s: %v", k.name, err)
 			}
 			return true, false

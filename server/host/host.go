@@ -48,6 +48,10 @@ type Config struct {
 	Rand         io.Reader        // default crypto/rand.Reader
 }
 
+// cacheBytes bounds what is kept in memory of lists of events: those of some
+// thousand Hosts.
+const cacheBytes = 32 << 20
+
 // Hosts are all users of one data directory. Safe for concurrent use, and by
 // several processes at a time.
 type Hosts struct {
@@ -55,6 +59,7 @@ type Hosts struct {
 	Server  *store.Server
 	Cashier *payments.Cashier
 	secret  []byte
+	cache   *tools.Cache
 
 	mu     sync.Mutex
 	open   map[string]*entry
@@ -90,7 +95,7 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Hosts{Config: c, Server: server, secret: secret, open: map[string]*entry{}}
+	h := &Hosts{Config: c, Server: server, secret: secret, cache: tools.NewCache(cacheBytes), open: map[string]*entry{}}
 	p := c.Payments
 	p.Claims, p.Debtors, p.Ledger, p.Wallet = server.Claims(), server, h.ledger, h.wallet
 	p.Log, p.Now, p.Rand = c.Log, c.Now, c.Rand
@@ -140,7 +145,7 @@ func (h *Hosts) openHost(ctx context.Context, user string) (*tools.Host, error) 
 	if err != nil {
 		return nil, fmt.Errorf("open the host of %s: %w", user, err)
 	}
-	host := &tools.Host{User: u.ID, PayTo: u.WalletAddress, Store: file, Cashier: h.Cashier, Now: h.Now, Rand: h.Rand}
+	host := &tools.Host{User: u.ID, PayTo: u.WalletAddress, Store: file, Cashier: h.Cashier, Cache: h.cache, Now: h.Now, Rand: h.Rand}
 	if !h.SignReceipts {
 		return host, nil
 	}

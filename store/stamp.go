@@ -1,0 +1,36 @@
+package store
+
+import (
+	"os"
+	"runtime"
+	"time"
+)
+
+// Stamp tells the states of a file apart without opening it: a change by this
+// process or another makes a new one.
+type Stamp struct {
+	log      bool // of the write-ahead log, where every change comes first
+	modified int64
+	size     int64
+}
+
+// tick is longer than the clock of any file system takes from one time to the
+// next: what was modified less than that ago may be modified again without a new
+// stamp.
+const tick = 100 * time.Millisecond
+
+// Stamp returns the file's stamp, and whether it is settled: then whatever is
+// read from now on is of this stamp for as long as the file has it.
+func (h *Host) Stamp() (s Stamp, settled bool) {
+	info, err := os.Stat(h.f.path + "-wal")
+	s.log = err == nil
+	if err != nil {
+		if info, err = os.Stat(h.f.path); err != nil {
+			return Stamp{}, false
+		}
+	}
+	s.modified, s.size = info.ModTime().UnixNano(), info.Size()
+	// The system's clock, for it is the system that dates files. Windows dates
+	// them when they are closed, which is too late.
+	return s, time.Since(info.ModTime()) > tick && runtime.GOOS != "windows"
+}
