@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"maps"
 	"net/http"
 	"strings"
+
+	"github.com/mark3labs/mcp-go/server"
 
 	"github.com/events-concierge/concierge/tools"
 )
@@ -29,35 +30,54 @@ func (s *Server) serveMCP(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusAccepted)
 		return nil
 	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	answer := &buffered{header: http.Header{}, status: http.StatusOK}
-	s.mcp.ServeHTTP(answer, r.WithContext(tools.WithCall(r.Context(), c)))
-	if c.Required != nil {
-		switch r.URL.Query().Get("payment") {
-		case "http":
-			return paymentRequired(w, c, c.Required)
-		case "jsonrpc":
-			return paymentError(w, c, body)
-		}
+	dialect := ""
+	if r.URL.RawQuery != "" {
+		dialect = r.URL.Query().Get("payment")
 	}
-	maps.Copy(w.Header(), answer.header)
-	w.Header().Set("Cache-Control", "no-store")
-	receiptHeaders(w.Header(), c)
-	w.WriteHeader(answer.status)
-	_, _ = w.Write(answer.body.Bytes()) // a client that has gone is nobody's error
-	return nil
+	answer := &answer{ResponseWriter: w, call: c, replaced: dialect == "http" || dialect == "jsonrpc"}
+	s.mcp.Handle(answer, &server.HTTPRequest{Method: r.Method, URL: r.URL, Header: r.Header, Body: body,
+		Context: tools.WithCall(r.Context(), c)})
+	switch {
+	case !answer.discard:
+		return nil
+	case dialect == "http":
+		return paymentRequired(w, c, c.Required)
+	}
+	return paymentError(w, c, body)
 }
 
-// buffered keeps an answer until it is known what belongs in its headers.
-type buffered struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
+// answer is where mcp-go answers a call. By then the tool has run, and it is known
+// what belongs in the headers.
+type answer struct {
+	http.ResponseWriter
+	call     *tools.Call
+	replaced bool // what asks for money is asked for in another dialect
+	discard  bool // this one is
 }
 
-func (b *buffered) Header() http.Header         { return b.header }
-func (b *buffered) WriteHeader(status int)      { b.status = status }
-func (b *buffered) Write(p []byte) (int, error) { return b.body.Write(p) }
+// WriteHeader implements http.ResponseWriter.
+func (a *answer) WriteHeader(status int) {
+	if a.discard = a.replaced && a.call.Required != nil; a.discard {
+		return
+	}
+	a.Header().Set("Cache-Control", "no-store")
+	receiptHeaders(a.Header(), a.call)
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter. A client that has gone is nobody's error.
+func (a *answer) Write(p []byte) (int, error) {
+	if !a.discard {
+		_, _ = a.ResponseWriter.Write(p)
+	}
+	return len(p), nil
+}
+
+// Flush does nothing: every answer is one body.
+func (a *answer) Flush() {}
+
+// CanStream says so.
+func (a *answer) CanStream() bool { return false }
 
 // paymentError asks for payment by a JSON-RPC error with code 402 and x402's
 // version 1 as its data, as mcp-go-x402 does. request is what is answered.

@@ -96,6 +96,9 @@ func (e Event) has(seats int) bool { return e.Capacity == 0 || seats <= e.Capaci
 
 // booked reports whether g has an active RSVP at the event.
 func (g guest) booked(ctx context.Context, q rowQuerier, eventID string) (booked bool, err error) {
+	if g == (guest{}) { // it is nobody known yet, as most who ask for a price are
+		return false, nil
+	}
 	err = q.row(ctx, `SELECT
 			EXISTS (SELECT 1 FROM rsvps WHERE event_id = ?1 AND payer = ?2 AND status IN ('pending', 'confirmed')) OR
 			EXISTS (SELECT 1 FROM rsvps WHERE event_id = ?1 AND email_key = ?3 AND status IN ('pending', 'confirmed'))`,

@@ -196,7 +196,11 @@ func (t tool) result(c *Call, out any, err error) *mcp.CallToolResult {
 	switch {
 	case errors.As(err, &payment):
 		c.Code, c.Required = payment.Code, payment
-		out, meta[x402.MetaError] = payment, payment.PaymentRequired
+		quote := mustJSON(payment.PaymentRequired)
+		out, meta[x402.MetaError] = quote, quote
+		if payment.Code != "" {
+			out = payment
+		}
 	case errors.As(err, &coded):
 		c.Code, out = coded.Code, coded
 	}
