@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -74,11 +75,8 @@ func bookable(ctx context.Context, q rowQuerier, now time.Time, eventID string, 
 	if err != nil {
 		return Event{}, err
 	}
-	switch e.Status(now) {
-	case StatusCancelled:
-		return Event{}, ErrEventCancelled
-	case StatusPast:
-		return Event{}, ErrEventPast
+	if err := e.CanTake(now, seats); err != nil && !errors.Is(err, ErrEventFull) {
+		return Event{}, err
 	}
 	booked, err := g.booked(ctx, q, eventID)
 	switch {
@@ -86,10 +84,22 @@ func bookable(ctx context.Context, q rowQuerier, now time.Time, eventID string, 
 		return Event{}, err
 	case booked:
 		return Event{}, ErrAlreadyBooked
-	case !e.has(seats):
-		return Event{}, fmt.Errorf("%w: %d", ErrEventFull, e.Capacity-e.SeatsTaken)
 	}
-	return e, nil
+	return e, e.CanTake(now, seats)
+}
+
+// CanTake says what keeps the event from being booked at now by somebody who has
+// not booked it yet: [ErrEventCancelled], [ErrEventPast] or [ErrEventFull].
+func (e Event) CanTake(now time.Time, seats int) error {
+	switch {
+	case e.Status(now) == StatusCancelled:
+		return ErrEventCancelled
+	case e.Status(now) == StatusPast:
+		return ErrEventPast
+	case !e.has(seats):
+		return fmt.Errorf("%w: %d", ErrEventFull, e.Capacity-e.SeatsTaken)
+	}
+	return nil
 }
 
 func (e Event) has(seats int) bool { return e.Capacity == 0 || seats <= e.Capacity-e.SeatsTaken }

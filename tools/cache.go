@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"context"
 	"encoding/json"
 	"sync"
 	"time"
@@ -11,14 +12,14 @@ import (
 )
 
 // Cache is what the Hosts of a server remember together: lists of events as they
-// were last answered, and time zones. Of a Host's file it looks at the stamp
-// alone, so a change is seen by the next call, whoever made it.
+// were last answered, single events, and time zones. Of a Host's file it looks at
+// the stamp alone, so a change is seen by the next call, whoever made it.
 type Cache struct {
-	mu      sync.Mutex
-	lists   lru.BasicLRU[listing, kept]
-	bytes   int
-	maximum int
-	zones   map[string]*time.Location
+	lists  *memory[listing, json.RawMessage]
+	events *memory[eventKey, store.Event]
+
+	mu    sync.Mutex
+	zones map[string]*time.Location
 }
 
 // listing is what was asked of whose Host. A zero From is the time of the call.
@@ -27,46 +28,19 @@ type listing struct {
 	query store.EventQuery
 }
 
-// kept is an answer: good for one state of the file, until an event of it is over.
-type kept struct {
-	stamp  store.Stamp
-	until  time.Time // zero: for good
-	answer json.RawMessage
-}
+type eventKey struct{ user, id string }
 
 // maxZones is more than there are, where upper and lower case are two names.
 const maxZones = 1000
 
-// overhead is about what a list takes beside its bytes.
-const overhead = 500
-
-func (k kept) size() int { return len(k.answer) + overhead }
-
 // NewCache returns a cache of so many bytes.
 func NewCache(bytes int) *Cache {
-	return &Cache{maximum: bytes, lists: lru.NewBasicLRU[listing, kept](bytes/overhead + 1), zones: map[string]*time.Location{}}
-}
-
-// list returns what was answered before, if that is still right.
-func (c *Cache) list(l listing, s store.Stamp, now time.Time) (json.RawMessage, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	k, ok := c.lists.Get(l)
-	return k.answer, ok && k.stamp == s && (k.until.IsZero() || now.Before(k.until))
-}
-
-// keep remembers an answer, in place of those that were asked for longest ago.
-func (c *Cache) keep(l listing, k kept) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	old, _ := c.lists.Peek(l)
-	if old.answer != nil {
-		c.bytes -= old.size()
-	}
-	c.lists.Add(l, k)
-	for c.bytes += k.size(); c.bytes > c.maximum; {
-		_, oldest, _ := c.lists.RemoveOldest()
-		c.bytes -= oldest.size()
+	return &Cache{
+		lists: newMemory[listing](bytes*3/4, func(answer json.RawMessage) int { return len(answer) }),
+		events: newMemory[eventKey](bytes/4, func(e store.Event) int {
+			return len(e.Title) + len(e.Description) + len(e.Location)
+		}),
+		zones: map[string]*time.Location{},
 	}
 }
 
@@ -83,4 +57,64 @@ func (c *Cache) zone(name string) (*time.Location, error) {
 		c.zones[name] = z
 	}
 	return z, err
+}
+
+// event returns an event as it is in the Host's file.
+func (h *Host) event(ctx context.Context, id string) (store.Event, error) {
+	key := eventKey{h.User, id}
+	stamp, settled := h.Store.Stamp() // before the file is read
+	if e, ok := h.Cache.events.get(key, stamp, h.Now()); ok {
+		return e, nil
+	}
+	e, err := h.Store.Event(ctx, id)
+	if err == nil && settled {
+		h.Cache.events.keep(key, kept[store.Event]{value: e, stamp: stamp})
+	}
+	return e, err
+}
+
+// memory keeps values, each for one state of a file, in so many bytes. Those that
+// were asked for longest ago make room.
+type memory[K comparable, V any] struct {
+	maximum int
+	size    func(V) int
+
+	mu    sync.Mutex
+	lru   lru.BasicLRU[K, kept[V]]
+	bytes int
+}
+
+type kept[V any] struct {
+	value V
+	stamp store.Stamp
+	until time.Time // zero: for as long as the file is in that state
+}
+
+// overhead is about what a value takes beside its size.
+const overhead = 500
+
+func newMemory[K comparable, V any](maximum int, size func(V) int) *memory[K, V] {
+	return &memory[K, V]{maximum: maximum, size: func(v V) int { return overhead + size(v) },
+		lru: lru.NewBasicLRU[K, kept[V]](maximum/overhead + 1)} // the bytes are used up first
+}
+
+// get returns the value, if it is right still.
+func (m *memory[K, V]) get(key K, s store.Stamp, now time.Time) (value V, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, ok := m.lru.Get(key)
+	return k.value, ok && k.stamp == s && (k.until.IsZero() || now.Before(k.until))
+}
+
+func (m *memory[K, V]) keep(key K, k kept[V]) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if old, ok := m.lru.Peek(key); ok {
+		m.bytes -= m.size(old.value)
+	}
+	m.lru.Add(key, k)
+	for m.bytes += m.size(k.value); m.bytes > m.maximum; {
+		_, oldest, _ := m.lru.RemoveOldest()
+		m.bytes -= m.size(oldest.value)
+	}
 }

@@ -52,7 +52,7 @@ func (h *Host) ListEvents(ctx context.Context, in ListEventsInput) (json.RawMess
 	}
 	now, asked := h.Now(), listing{h.User, q}
 	stamp, settled := h.Store.Stamp() // before the file is read
-	if answer, ok := h.Cache.list(asked, stamp, now); ok {
+	if answer, ok := h.Cache.lists.get(asked, stamp, now); ok {
 		return answer, nil
 	}
 	if q.From.IsZero() {
@@ -72,7 +72,7 @@ func (h *Host) ListEvents(ctx context.Context, in ListEventsInput) (json.RawMess
 	}
 	answer := mustJSON(out)
 	if settled {
-		h.Cache.keep(asked, kept{stamp, until, answer})
+		h.Cache.lists.keep(asked, kept[json.RawMessage]{answer, stamp, until})
 	}
 	return answer, nil
 }
@@ -102,7 +102,7 @@ func (h *Host) GetEvent(ctx context.Context, in GetEventInput) (Event, error) {
 	if err := identifier("event_id", in.EventID); err != nil {
 		return Event{}, err
 	}
-	e, err := h.Store.Event(ctx, in.EventID)
+	e, err := h.event(ctx, in.EventID)
 	if err != nil {
 		return Event{}, explain(err)
 	}

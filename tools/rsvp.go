@@ -66,7 +66,7 @@ func (h *Host) RSVPToEvent(ctx context.Context, in RSVPInput, payment *x402.Paym
 	if rsvp, receipt, done, err := repeat(); done {
 		return rsvp, receipt, err
 	}
-	event, err := h.Store.CanBook(ctx, b.EventID, b.Seats, b.Email)
+	event, err := h.canBook(ctx, b)
 	if err != nil {
 		// Another copy of this very call may be what stands in the way.
 		if rsvp, receipt, done, err := repeat(); done {
@@ -98,6 +98,18 @@ func (h *Host) RSVPToEvent(ctx context.Context, in RSVPInput, payment *x402.Paym
 		return RSVP{}, nil, explain(err)
 	}
 	return h.answer(ctx, b, paid)
+}
+
+// canBook checks whether a booking would be accepted now, and returns its event.
+func (h *Host) canBook(ctx context.Context, b payments.Booking) (store.Event, error) {
+	if b.Email != "" { // who may have booked already
+		return h.Store.CanBook(ctx, b.EventID, b.Seats, b.Email)
+	}
+	e, err := h.event(ctx, b.EventID)
+	if err == nil {
+		err = e.CanTake(h.Now(), b.Seats)
+	}
+	return e, err
 }
 
 func (h *Host) order(e store.Event, b payments.Booking) (payments.Order, error) {
@@ -158,7 +170,7 @@ func (h *Host) answer(ctx context.Context, b payments.Booking, p payments.Paymen
 		if p.Open {
 			message += " Should this one be taken after all, it pays for this RSVP or comes back."
 		}
-		event, err := h.Store.CanBook(ctx, b.EventID, b.Seats, b.Email)
+		event, err := h.canBook(ctx, b)
 		if err != nil || event.Price == 0 {
 			return RSVP{}, &receipt, &Error{Code: CodePaymentInvalid, Message: message, cause: err}
 		}
@@ -179,7 +191,7 @@ func (h *Host) unreadable(ctx context.Context, in RSVPInput, cause error) error 
 	if err != nil {
 		return err
 	}
-	event, err := h.Store.CanBook(ctx, b.EventID, b.Seats, b.Email)
+	event, err := h.canBook(ctx, b)
 	if err != nil {
 		return explain(err)
 	}
