@@ -25,8 +25,8 @@ import (
 // served is a server without a network, and a Host of a thousand events.
 type served struct {
 	*server.Server
-	path   string
-	priced string
+	path         string
+	priced, free string // events
 }
 
 func serveEvents(b *testing.B) *served {
@@ -61,6 +61,11 @@ func serveEvents(b *testing.B) *served {
 		}
 		s.priced = e.ID
 	}
+	e, err := h.CreateEvent(b.Context(), tools.CreateEventInput{Title: "A walk", StartsAt: time.Now().AddDate(1, 0, 0).Format(time.RFC3339)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s.free = e.ID
 	return s
 }
 
@@ -123,4 +128,17 @@ func BenchmarkList(b *testing.B) {
 func BenchmarkQuote(b *testing.B) {
 	s := serveEvents(b)
 	s.bench(b, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"rsvp_to_event","arguments":{"event_id":%q}}}`, s.priced))
+}
+
+// What a free RSVP costs 32 guests at a time, who share commits.
+func BenchmarkBookFree(b *testing.B) {
+	s := serveEvents(b)
+	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"rsvp_to_event","arguments":{"event_id":%q}}}`, s.free)
+	b.SetParallelism(16)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			post(b, s, s.path, body)
+		}
+	})
 }

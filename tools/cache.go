@@ -67,10 +67,20 @@ func (h *Host) event(ctx context.Context, id string) (store.Event, error) {
 		return e, nil
 	}
 	e, err := h.Store.Event(ctx, id)
-	if err == nil && settled {
-		h.Cache.events.keep(key, kept[store.Event]{value: e, stamp: stamp})
+	if err != nil {
+		return e, err
 	}
-	return e, err
+	if !settled {
+		stamp = store.Stamp{} // which no file has
+	}
+	h.Cache.events.keep(key, kept[store.Event]{value: e, stamp: stamp})
+	return e, nil
+}
+
+// free reports whether an event was free when it was last seen.
+func (h *Host) free(id string) bool {
+	e, seen := h.Cache.events.last(eventKey{h.User, id})
+	return seen && e.Price == 0
 }
 
 // memory keeps values, each for one state of a file, in so many bytes. Those that
@@ -104,6 +114,14 @@ func (m *memory[K, V]) get(key K, s store.Stamp, now time.Time) (value V, ok boo
 	defer m.mu.Unlock()
 	k, ok := m.lru.Get(key)
 	return k.value, ok && k.stamp == s && (k.until.IsZero() || now.Before(k.until))
+}
+
+// last returns the value as it once was.
+func (m *memory[K, V]) last(key K) (V, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, ok := m.lru.Get(key)
+	return k.value, ok
 }
 
 func (m *memory[K, V]) keep(key K, k kept[V]) {
