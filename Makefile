@@ -23,11 +23,14 @@ check:
 	go tool staticcheck ./...
 	CGO_ENABLED=1 go test -race ./...
 
-# What things cost. BENCHTIME is a time or, with an x behind it, a number.
+# What things cost: the benchmarks, each for BENCHTIME (a time or, with an x behind
+# it, a number), and the server under load, beside bare ones; LOADTEST are the flags
+# of cmd/loadtest. docs/performance.md explains the figures.
 BENCHTIME ?= 1s
-bench:
+bench: build
 	$(GO) test $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u) \
 		-run '^$$' -bench . -benchmem -benchtime $(BENCHTIME)
+	$(GO) run -trimpath ./cmd/loadtest $(LOADTEST)
 
 # Every fuzz target of every package for FUZZTIME, two at a time. docs/development.md
 # says which decoder has which.

@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"cmd/concierge": {"server", "server/host", "server/guest", "tools", "store", "payments", "payments/x402",
 		"payments/evm", "payments/wallet", "payments/devnet", "payments/facilitator"},
 	"cmd/torture":          {"cmd/internal/process", "payments/x402", "payments/evm", "payments/wallet", "payments/crashpoint"},
+	"cmd/loadtest":         {"cmd/internal/process", "server", "server/host", "tools", "store", "payments", "payments/x402", "payments/evm", "payments/wallet"},
 	"cmd/internal/process": {},
 }
 

@@ -54,6 +54,7 @@ func newServe() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			tuneMemory()
 			return o.serve(cmd.Context(), cmd.ErrOrStderr(), log)
 		},
 	}

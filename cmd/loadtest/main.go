@@ -75,8 +75,11 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	}
 	var err error
 	switch {
-	case flags.NArg() > 0 || o.rounds < 1 || o.clients < 1 || o.touched > o.users || o.hosts < 2 || o.eventsEach < 1 || o.slack < 1:
+	case flags.NArg() > 0:
 		flags.Usage()
+		return 2
+	case o.valid() != nil:
+		fmt.Fprintln(errOut, "loadtest:", o.valid())
 		return 2
 	case kind != "":
 		err = baseline(ctx, kind, toolName, answerFile)
@@ -92,6 +95,24 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	return 0
 }
 
+// wants reports whether a scenario is to be run.
+func (o options) wants(name string) bool {
+	return o.only == "" || slices.Contains(strings.Split(o.only, ","), name)
+}
+
+// valid says what is wrong with the command line.
+func (o options) valid() error {
+	for name := range strings.SplitSeq(o.only, ",") {
+		if name != "" && !slices.ContainsFunc(scenarios(), func(s scenario) bool { return s.name == name }) {
+			return fmt.Errorf("-only: there is no %q", name)
+		}
+	}
+	if o.rounds < 1 || o.clients < 1 || o.touched > o.users || o.hosts < 2 || o.eventsEach < 1 || o.slack < 1 {
+		return errors.New("-rounds, -clients and -events-each must be at least 1, -hosts at least 2, -slack at least 1, and -touched at most -users")
+	}
+	return nil
+}
+
 // measure runs the scenarios and prints what they found.
 func measure(ctx context.Context, o options, out io.Writer) (err error) {
 	b := &bench{options: o, out: out}
@@ -103,7 +124,7 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.close(), os.RemoveAll(b.dir)) }()
 	for _, s := range scenarios() {
-		if o.only != "" && !slices.Contains(strings.Split(o.only, ","), s.name) {
+		if !o.wants(s.name) {
 			continue
 		}
 		if err := s.run(b, ctx); err != nil {

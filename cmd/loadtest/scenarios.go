@@ -76,9 +76,16 @@ func (b *bench) warm(ctx context.Context) error {
 		map[string]float64{"bare " + bareMCPGo: 0.7}, side{quoting, c}); err != nil {
 		return err
 	}
-	booking := post(path(d.busy), "", tool("rsvp_to_event", map[string]any{"event_id": d.free}, nil))
-	if err := b.compare(ctx, "free RSVPs, one Host", side{product, always(call{booking, confirmed})},
-		map[string]float64{"bare " + bareMCPGo: 0.5}, side{quoting, c}); err != nil {
+	request = post(path(d.busy), "", tool("rsvp_to_event", map[string]any{"event_id": d.free}, nil))
+	if body, err = ask(product, request); err != nil {
+		return err
+	}
+	booking, c, err := b.bare(ctx, bareMCPGo, "rsvp_to_event", request, body)
+	if err != nil {
+		return err
+	}
+	if err := b.compare(ctx, "free RSVPs, one Host", side{product, always(call{request, confirmed})},
+		map[string]float64{"bare " + bareMCPGo: 0.5}, side{booking, c}); err != nil {
 		return err
 	}
 	return b.close()
