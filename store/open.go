@@ -88,7 +88,8 @@ func open(ctx context.Context, path string, k kind, o Options, log *logState, vf
 	if err != nil {
 		return nil, errors.Join(err, f.db.Close())
 	}
-	if err := errors.Join(prepareFile(ctx, first, k), queryOnly(ctx, first)); err != nil {
+	keep := func(ctx context.Context, version int) error { return keepCopy(ctx, f.db, path, version) }
+	if err := errors.Join(prepareFile(ctx, first, k, keep), queryOnly(ctx, first)); err != nil {
 		return nil, errors.Join(err, first.Close(), f.db.Close())
 	}
 	f.read = newReader(f.reading, first, extra, f.closing)
