@@ -22,10 +22,10 @@ const tick = 100 * time.Millisecond
 // Stamp returns the file's stamp, and whether it is settled: then whatever is
 // read from now on is of this stamp for as long as the file has it.
 func (h *Host) Stamp() (s Stamp, settled bool) {
-	info, err := os.Stat(h.f.path + "-wal")
+	info, err := os.Stat(h.path + "-wal")
 	s.log = err == nil
 	if err != nil {
-		if info, err = os.Stat(h.f.path); err != nil {
+		if info, err = os.Stat(h.path); err != nil {
 			return Stamp{}, false
 		}
 	}
