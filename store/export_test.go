@@ -119,3 +119,6 @@ func (h handle) Log(ctx context.Context) (frames, moved int, err error) {
 	})
 	return frames, moved, err
 }
+
+// Files are those that h is of.
+func (h handle) Files() *Files { return h.files }
