@@ -122,3 +122,7 @@ func (h handle) Log(ctx context.Context) (frames, moved int, err error) {
 
 // Files are those that h is of.
 func (h handle) Files() *Files { return h.files }
+
+// VFS has files that are opened from now on be opened through a file system of
+// SQLite's with this name.
+func (p *Files) VFS(name string) { p.vfs = name }
