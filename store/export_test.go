@@ -119,3 +119,10 @@ func (h handle) Log(ctx context.Context) (frames, moved int, err error) {
 	})
 	return frames, moved, err
 }
+
+// Files are those that h is of.
+func (h handle) Files() *Files { return h.files }
+
+// VFS has files that are opened from now on be opened through a file system of
+// SQLite's with this name.
+func (p *Files) VFS(name string) { p.vfs = name }

@@ -42,6 +42,11 @@ func hosts(tb testing.TB, files *store.Files, n int) []*host {
 	return all
 }
 
+// closeFile closes the Host's file; the next call opens it again.
+func (h *host) closeFile(t *testing.T) error {
+	return h.Files().Alone(t.Context(), h.path, func() error { return nil })
+}
+
 func TestHostNeedsNoFile(t *testing.T) {
 	files, _ := MustFiles(t, store.Options{})
 	h := hosts(t, files, 1)[0]
