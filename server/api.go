@@ -45,6 +45,11 @@ type registered struct {
 }
 
 func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
+	if client, counted := clientOf(r); counted {
+		if err := take(s, r.Context(), s.limits.register, client); err != nil {
+			return err
+		}
+	}
 	var in registration
 	if err := decode(r, &in); err != nil {
 		return err
@@ -68,7 +73,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
-	h, err := s.Hosts.Host(r.Context(), r.PathValue("user"))
+	c, err := s.readCall(r)
 	if err != nil {
 		return err
 	}
@@ -79,7 +84,7 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
 			return &tools.Error{Code: tools.CodeInvalidArgument, Message: "limit is not a number. Send 1 to 100."}
 		}
 	}
-	out, err := h.ListEvents(r.Context(), in)
+	out, err := c.Host.ListEvents(r.Context(), in)
 	if err != nil {
 		return err
 	}
@@ -87,11 +92,11 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) getEvent(w http.ResponseWriter, r *http.Request) error {
-	h, err := s.Hosts.Host(r.Context(), r.PathValue("user"))
+	c, err := s.readCall(r)
 	if err != nil {
 		return err
 	}
-	out, err := h.GetEvent(r.Context(), tools.GetEventInput{EventID: r.PathValue("event")})
+	out, err := c.Host.GetEvent(r.Context(), tools.GetEventInput{EventID: r.PathValue("event")})
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mark3labs/mcp-go/mcp"
 
+	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
 )
 
@@ -87,23 +88,58 @@ func methodOf(body []byte) mcp.MCPMethod {
 // call finds the Host of a request and says with whose rights it comes. A wrong
 // credential is refused: it never makes the caller a guest.
 func (s *Server) call(r *http.Request) (*tools.Call, error) {
-	user := r.PathValue("user")
-	h, err := s.Hosts.Host(r.Context(), user)
+	host, ok := keyOf(r.PathValue("user"))
+	if !ok {
+		return nil, store.ErrUserNotFound
+	}
+	owner, err := s.caller(r, host)
 	if err != nil {
 		return nil, err
 	}
-	c := &tools.Call{Host: h}
+	h, err := s.Hosts.Host(r.Context(), string(host[:]))
+	if err != nil {
+		return nil, err
+	}
+	c := &tools.Call{Host: h, Owner: owner}
 	recordOf(r.Context()).call = c
-	credential := r.Header.Values("Authorization")
+	if !owner {
+		c.Allow = s.limitTool(r, host)
+	}
+	return c, nil
+}
+
+// caller says whether the owner calls, and counts the call. Guests are counted
+// apart, and before anything is read, so that however many come the owner gets
+// in; and who sends wrong tokens is soon not listened to.
+func (s *Server) caller(r *http.Request, host hostKey) (owner bool, err error) {
+	ctx, credential := r.Context(), r.Header.Values("Authorization")
 	if len(credential) == 0 {
-		return c, nil
+		return false, take(s, ctx, s.limits.guests, host)
+	}
+	client, counted := clientOf(r)
+	if v := s.limits.wrong.Look(client, s.Hosts.Now()); counted && !v.OK {
+		return false, s.refuse(ctx, s.limits.wrong.Policy, v)
 	}
 	scheme, token, _ := strings.Cut(credential[0], " ")
 	if len(credential) == 1 && strings.EqualFold(scheme, "Bearer") {
-		c.Owner, err = s.Hosts.IsOwner(r.Context(), user, strings.TrimSpace(token))
+		owner, err = s.Hosts.IsOwner(ctx, string(host[:]), strings.TrimSpace(token))
 	}
-	if err == nil && !c.Owner {
-		err = errWrongToken
+	switch {
+	case err != nil:
+		return false, err
+	case owner:
+		return true, take(s, ctx, s.limits.owner, host)
+	case counted:
+		s.limits.wrong.Take(client, s.Hosts.Now())
+	}
+	return false, errWrongToken
+}
+
+// readCall is call for what anybody may see while the Host answers at all.
+func (s *Server) readCall(r *http.Request) (*tools.Call, error) {
+	c, err := s.call(r)
+	if err == nil && c.Spent != nil {
+		err = c.Spent
 	}
 	return c, err
 }

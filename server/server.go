@@ -44,6 +44,8 @@ type Config struct {
 	// Network and Asset are told to clients by /mcp/info.
 	Network x402.Network
 	Asset   x402.Address
+	// Limits are none if they are zero; see [DefaultLimits].
+	Limits Limits
 	// Devnet, if there is one, is served below /devnet.
 	Devnet http.Handler
 }
@@ -51,13 +53,14 @@ type Config struct {
 // Server answers HTTP for all Hosts.
 type Server struct {
 	Config
+	limits  *limits
 	mcp     *server.StreamableHTTPServer
 	handler http.Handler
 }
 
 // New returns the server; it listens to nothing yet.
 func New(c Config) *Server {
-	s := &Server{Config: c}
+	s := &Server{Config: c, limits: newLimits(c.Limits)}
 	s.mcp = server.NewStreamableHTTPServer(tools.NewServer(c.Version, c.Log),
 		server.WithStateLess(true), server.WithDisableStreaming(true), // every answer is one JSON body
 		server.WithDisableLocalhostProtection(true), // checkHost does it, and knows the public URL
@@ -83,7 +86,7 @@ func New(c Config) *Server {
 	mux.HandleFunc("/", s.handle(func(http.ResponseWriter, *http.Request) error {
 		return &problem{status: http.StatusNotFound, code: "not_found", detail: "There is nothing at this path. /mcp/info lists what there is."}
 	}))
-	s.handler = s.observe(secure(s.cors(s.checkHost(mux))))
+	s.handler = s.observe(secure(s.cors(s.limitClients(s.checkHost(mux)))))
 	return s
 }
 
@@ -125,8 +128,9 @@ func (s *Server) cors(next http.Handler) http.Handler {
 		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
 		AllowedHeaders: []string{"Content-Type", "Authorization", x402.HeaderPaymentV1, x402.HeaderPaymentV2,
 			"Mcp-Session-Id", "Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Last-Event-ID"},
-		ExposedHeaders: []string{x402.HeaderResponseV1, x402.HeaderRequired, x402.HeaderResponseV2, "Mcp-Session-Id"},
-		MaxAge:         int(time.Hour.Seconds()),
+		ExposedHeaders: []string{x402.HeaderResponseV1, x402.HeaderRequired, x402.HeaderResponseV2, "Mcp-Session-Id",
+			"Retry-After", "RateLimit-Policy", "RateLimit"},
+		MaxAge: int(time.Hour.Seconds()),
 	}).Handler(next)
 }
 

@@ -74,6 +74,12 @@ func (h *Host) RSVPToEvent(ctx context.Context, in RSVPInput, payment *x402.Paym
 		}
 		return RSVP{}, nil, explain(err)
 	}
+	// Before a price is named: who has been asked to pay finds room.
+	if payment == nil || event.Price == 0 {
+		if err := h.room(ctx); err != nil {
+			return RSVP{}, nil, explain(err)
+		}
+	}
 	if event.Price == 0 {
 		rsvp, err := h.Store.BookFree(ctx, b)
 		return rsvpOf(rsvp), nil, explain(err)
