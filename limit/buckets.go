@@ -47,7 +47,7 @@ type Buckets[K comparable] struct {
 
 // New returns full buckets, or nil if the policy has no rate: that is no limit.
 func New[K comparable](p Policy) *Buckets[K] {
-	if p.Rate <= 0 {
+	if !(p.Rate > 0) { // nor not a number
 		return nil
 	}
 	p.Burst = max(1, p.Burst)

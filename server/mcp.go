@@ -102,10 +102,11 @@ func (s *Server) call(r *http.Request) (*tools.Call, error) {
 	}
 	c := &tools.Call{Host: h, Owner: owner}
 	recordOf(r.Context()).call = c
-	if !owner {
-		c.Allow = s.limitTool(r, host)
+	spent, err := s.Hosts.CountRequest(r.Context(), h.User)
+	if !owner { // who is to see what is used up, and what there is to cancel
+		c.Spent, c.Allow = spent, s.limitTool(r, host)
 	}
-	return c, nil
+	return c, err
 }
 
 // caller says whether the owner calls, and counts the call. Guests are counted

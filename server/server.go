@@ -74,6 +74,7 @@ func New(c Config) *Server {
 	mux.HandleFunc("GET /api/users/{user}/events/{event}", s.handle(s.getEvent))
 	mux.HandleFunc("POST /api/users/{user}/events/{event}/rsvps", s.handle(s.rsvp))
 	mux.HandleFunc("GET /api/users/{user}/revenue", s.handle(s.revenue))
+	mux.HandleFunc("GET /api/users/{user}/usage", s.handle(s.usage))
 	mux.HandleFunc("GET /healthz", s.handle(s.healthz))
 	mux.HandleFunc("GET /readyz", s.handle(s.readyz))
 	if c.Devnet != nil {

@@ -24,9 +24,13 @@ const grace = 50 * time.Second
 // reconcileEvery is the pause between two looks at payments that are open.
 const reconcileEvery = 5 * time.Second
 
+// keepUsageEvery is the pause between two writings of what Hosts were used for.
+const keepUsageEvery = 10 * time.Second
+
 type serveOptions struct {
 	addr, publicURL string
 	origins         []string
+	limits          server.Limits
 	hosts           hostsFlags
 	network         networkFlags
 	log             logFlags
@@ -36,6 +40,7 @@ type serveOptions struct {
 type hostsFlags struct {
 	data         string
 	signReceipts bool
+	quotas       host.Quotas
 }
 
 func (h *hostsFlags) add(cmd *cobra.Command) {
@@ -59,6 +64,8 @@ func newServe() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&o.addr, "addr", "127.0.0.1:8402", "address to listen on")
 	o.hosts.add(cmd)
+	addQuotas(cmd, &o.hosts.quotas)
+	addLimits(cmd, &o.limits)
 	cmd.Flags().StringVar(&o.publicURL, "public-url", "", "where clients reach this server, such as https://events.example.org")
 	cmd.Flags().StringSliceVar(&o.origins, "cors-origin", nil, "web origins whose pages may call this server")
 	o.network.addSettling(cmd)
@@ -69,6 +76,9 @@ func newServe() *cobra.Command {
 func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Logger) (err error) {
 	public, err := publicURL(o.publicURL)
 	if err != nil {
+		return err
+	}
+	if err := validLimits(o.limits, o.hosts.quotas); err != nil {
 		return err
 	}
 	listener, err := net.Listen("tcp", o.addr)
@@ -89,7 +99,7 @@ func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Lo
 	defer func() { err = errors.Join(err, stop()) }()
 
 	c := server.Config{Hosts: hosts, Version: version, Log: log, PublicURL: public, Origins: o.origins,
-		Ready: side.ready, Network: side.network, Asset: side.asset}
+		Limits: o.limits, Ready: side.ready, Network: side.network, Asset: side.asset}
 	if side.chain != nil {
 		c.Devnet = side.chain.Handler()
 		fmt.Fprintln(notice, "The embedded chain forgets everything when this server stops; 'concierge devnet' keeps one that does not.")
@@ -106,19 +116,15 @@ func openHosts(ctx context.Context, h hostsFlags, n *networkFlags, f payments.Fa
 	if err != nil {
 		return nil, nil, err
 	}
-	hosts, err := host.Open(ctx, host.Config{Dir: h.data, Network: n.name, Payments: config, SignReceipts: h.signReceipts, Log: log})
+	hosts, err := host.Open(ctx, host.Config{Dir: h.data, Network: n.name, Payments: config, SignReceipts: h.signReceipts, Quotas: h.quotas, Log: log})
 	if err != nil {
 		return nil, nil, err
 	}
-	reconciling, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		hosts.Cashier.Run(reconciling, reconcileEvery)
-	}()
+	stopReconciling := tend(ctx, func(ctx context.Context) { hosts.Cashier.Run(ctx, reconcileEvery) })
+	stopKeeping := tend(ctx, func(ctx context.Context) { hosts.KeepUsage(ctx, keepUsageEvery) })
 	return hosts, func() error {
-		cancel()
-		<-done
+		stopReconciling()
+		stopKeeping()
 		last, end := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer end()
 		return hosts.Close(last)

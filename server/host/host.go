@@ -43,9 +43,11 @@ type Config struct {
 	// SignReceipts has the Hosts sign their offers and receipts, each with its own
 	// wallet. A Host whose guests pay to an address elsewhere signs nothing.
 	SignReceipts bool
-	Log          *slog.Logger
-	Now          func() time.Time // default time.Now
-	Rand         io.Reader        // default crypto/rand.Reader
+	// Quotas are what each Host may use; the zero value is any amount.
+	Quotas Quotas
+	Log    *slog.Logger
+	Now    func() time.Time // default time.Now
+	Rand   io.Reader        // default crypto/rand.Reader
 }
 
 // Hosts are all users of one data directory. Safe for concurrent use, and by
@@ -55,6 +57,7 @@ type Hosts struct {
 	Server  *store.Server
 	Cashier *payments.Cashier
 	secret  []byte
+	meter   *meter
 
 	mu     sync.Mutex
 	open   map[string]*entry
@@ -90,7 +93,8 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Hosts{Config: c, Server: server, secret: secret, open: map[string]*entry{}}
+	h := &Hosts{Config: c, Server: server, secret: secret, open: map[string]*entry{},
+		meter: &meter{server: server, now: c.Now, tallies: map[dayOf]*tally{}}}
 	p := c.Payments
 	p.Claims, p.Debtors, p.Ledger, p.Wallet = server.Claims(), server, h.ledger, h.wallet
 	p.Log, p.Now, p.Rand = c.Log, c.Now, c.Rand
@@ -140,7 +144,7 @@ func (h *Hosts) openHost(ctx context.Context, user string) (*tools.Host, error) 
 	if err != nil {
 		return nil, fmt.Errorf("open the host of %s: %w", user, err)
 	}
-	host := &tools.Host{User: u.ID, PayTo: u.WalletAddress, Store: file, Cashier: h.Cashier, Now: h.Now, Rand: h.Rand}
+	host := &tools.Host{User: u.ID, PayTo: u.WalletAddress, Store: file, Cashier: h.Cashier, Quota: quota{h, u.ID}, Now: h.Now, Rand: h.Rand}
 	if !h.SignReceipts {
 		return host, nil
 	}
@@ -212,5 +216,5 @@ func (h *Hosts) Close(ctx context.Context) error {
 			err = errors.Join(err, e.host.Store.Close())
 		}
 	}
-	return errors.Join(err, h.Server.Close())
+	return errors.Join(err, h.meter.keep(ctx), h.Server.Close())
 }
