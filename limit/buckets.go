@@ -25,7 +25,7 @@ type Policy struct {
 type Verdict struct {
 	OK   bool
 	Left int           // tokens that are there still
-	Wait time.Duration // until there is one more; 0 if the bucket is full
+	Wait time.Duration // until there is one more, or enough; 0 if the bucket is full
 }
 
 // Buckets is a token bucket for each key. A nil one has no limit. Safe for
@@ -54,19 +54,25 @@ func New[K comparable](p Policy) *Buckets[K] {
 	return &Buckets[K]{Policy: p, fill: duration(float64(p.Burst) / p.Rate)}
 }
 
-// Take takes a token from the bucket of k, if there is one.
-func (b *Buckets[K]) Take(k K, now time.Time) Verdict {
+// Take takes n tokens from the bucket of k, or none if there are fewer. Of more
+// than a bucket holds it takes all.
+func (b *Buckets[K]) Take(k K, n int, now time.Time) Verdict {
 	if b == nil {
 		return Verdict{OK: true}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	bucket := b.bucket(k, now)
-	ok := bucket.AllowN(now, 1)
-	return b.verdict(ok, bucket.TokensAt(now))
+	n = min(n, b.Burst)
+	ok := bucket.AllowN(now, n)
+	v := b.verdict(ok, bucket.TokensAt(now))
+	if !ok {
+		v.Wait = duration((float64(n) - bucket.TokensAt(now)) / b.Rate)
+	}
+	return v
 }
 
-// Look says what [Buckets.Take] would, and takes nothing.
+// Look says what [Buckets.Take] of one token would, and takes nothing.
 func (b *Buckets[K]) Look(k K, now time.Time) Verdict {
 	if b == nil {
 		return Verdict{OK: true}

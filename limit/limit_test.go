@@ -34,19 +34,40 @@ func TestTake(t *testing.T) {
 		if got := b.Look("a", now); got.OK != step.want.OK {
 			t.Errorf("after %s: looks like %+v", step.after, got)
 		}
-		if got := b.Take("a", now); got != step.want {
+		if got := b.Take("a", 1, now); got != step.want {
 			t.Errorf("after %s: %+v, want %+v", step.after, got, step.want)
 		}
 	}
-	if got := b.Take("b", now); got.Left != 2 {
+	if got := b.Take("b", 1, now); got.Left != 2 {
 		t.Errorf("another key: %+v", got)
 	}
 	if got := b.Look("c", now); got != (limit.Verdict{OK: true, Left: 3}) {
 		t.Errorf("a key that never came: %+v", got)
 	}
 	none := limit.New[string](limit.Policy{Burst: 3})
-	if got := none.Take("a", now); !got.OK || none != nil || !none.Look("a", now).OK {
+	if got := none.Take("a", 1, now); !got.OK || none != nil || !none.Look("a", now).OK {
 		t.Errorf("no rate: %+v", got)
+	}
+}
+
+// Several tokens are taken together or not at all.
+func TestTakeMany(t *testing.T) {
+	b := limit.New[int](limit.Policy{Rate: 2, Burst: 10})
+	for _, step := range []struct {
+		n    int
+		want limit.Verdict
+	}{
+		{4, limit.Verdict{OK: true, Left: 6, Wait: time.Second / 2}},
+		{8, limit.Verdict{Left: 6, Wait: time.Second}},
+		{6, limit.Verdict{OK: true, Left: 0, Wait: time.Second / 2}},
+		{1000, limit.Verdict{Left: 0, Wait: 5 * time.Second}},
+	} {
+		if got := b.Take(0, step.n, noon); got != step.want {
+			t.Errorf("%d: %+v, want %+v", step.n, got, step.want)
+		}
+	}
+	if got := b.Take(0, 1000, noon.Add(5*time.Second)); !got.OK || got.Left != 0 {
+		t.Errorf("more than there can be: %+v", got)
 	}
 }
 
@@ -54,12 +75,12 @@ func TestTake(t *testing.T) {
 func TestForgetting(t *testing.T) {
 	b := limit.New[int](limit.Policy{Rate: 1, Burst: 4})
 	for range 4 {
-		b.Take(-1, noon)
+		b.Take(-1, 1, noon)
 	}
 	most := 0
 	for i := range 200_000 {
-		b.Take(i, noon)
-		if i%32_000 == 0 && b.Take(-1, noon).OK {
+		b.Take(i, 1, noon)
+		if i%32_000 == 0 && b.Take(-1, 1, noon).OK {
 			t.Fatalf("after %d others the empty bucket is full", i)
 		}
 		most = max(most, b.Len())
@@ -68,7 +89,7 @@ func TestForgetting(t *testing.T) {
 		t.Errorf("%d buckets are remembered", most)
 	}
 	for i := range 3 {
-		b.Take(i, noon.Add(time.Duration(i+1)*4*time.Second))
+		b.Take(i, 1, noon.Add(time.Duration(i+1)*4*time.Second))
 	}
 	if n := b.Len(); n != 2 {
 		t.Errorf("when all are full again, %d are remembered", n)
@@ -83,7 +104,7 @@ func TestConcurrent(t *testing.T) {
 	for range 8 {
 		taking.Go(func() {
 			for i := range 300 {
-				if b.Take(i%3, noon).OK {
+				if b.Take(i%3, 1, noon).OK {
 					given[i%3].Add(1)
 				}
 				b.Look(i%3, noon)
@@ -124,7 +145,7 @@ func BenchmarkTake(b *testing.B) {
 				for p.Next() {
 					n := rand.IntN(clients)
 					addr := netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
-					buckets.Take(netip.PrefixFrom(addr, 32), time.Now())
+					buckets.Take(netip.PrefixFrom(addr, 32), 1, time.Now())
 				}
 			})
 		})

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -24,8 +23,8 @@ func reply(w http.ResponseWriter, status int, v any) error {
 	return nil
 }
 
-func decode(r *http.Request, into any) error {
-	body, err := io.ReadAll(r.Body)
+func (s *Server) decode(r *http.Request, into any) error {
+	body, err := s.readBody(r)
 	if err != nil {
 		return err
 	}
@@ -46,12 +45,12 @@ type registered struct {
 
 func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if client, counted := clientOf(r); counted {
-		if err := take(s, r.Context(), s.limits.register, client); err != nil {
+		if err := take(s, r.Context(), s.limits.register, client, 1); err != nil {
 			return err
 		}
 	}
 	var in registration
-	if err := decode(r, &in); err != nil {
+	if err := s.decode(r, &in); err != nil {
 		return err
 	}
 	var payTo x402.Address
@@ -109,7 +108,7 @@ func (s *Server) createEvent(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var in tools.CreateEventInput
-	if err := decode(r, &in); err != nil {
+	if err := s.decode(r, &in); err != nil {
 		return err
 	}
 	out, err := c.Host.CreateEvent(r.Context(), in)

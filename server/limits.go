@@ -107,14 +107,13 @@ func clientOf(r *http.Request) (netip.Prefix, bool) {
 	return client, !client.Addr().IsLoopback()
 }
 
-// take takes a token for a request. The error is the refusal.
-func take[K comparable](s *Server, ctx context.Context, b *limit.Buckets[K], k K) error {
+// take takes tokens for a request. The error is the refusal.
+func take[K comparable](s *Server, ctx context.Context, b *limit.Buckets[K], k K, n int) error {
 	if b == nil {
 		return nil
 	}
-	rec, now := recordOf(ctx), s.Hosts.Now()
-	v := b.Take(k, now)
-	rec.limits = append(rec.limits, counted{b.Policy, v})
+	v := b.Take(k, n, s.Hosts.Now())
+	recordOf(ctx).under(counted{b.Policy, v})
 	if v.OK {
 		return nil
 	}
@@ -131,7 +130,7 @@ func (s *Server) refuse(ctx context.Context, p limit.Policy, v limit.Verdict) er
 func (s *Server) limitClients(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if client, counted := clientOf(r); counted {
-			if err := take(s, r.Context(), s.limits.ip, client); err != nil {
+			if err := take(s, r.Context(), s.limits.ip, client, 1); err != nil {
 				fail(w, r, err)
 				return
 			}
@@ -140,19 +139,42 @@ func (s *Server) limitClients(next http.Handler) http.Handler {
 	})
 }
 
+// charge returns how a request that has come in takes more tokens.
+func charge[K comparable](s *Server, r *http.Request, b *limit.Buckets[K], k K) func(int) error {
+	return func(n int) error {
+		if client, counted := clientOf(r); counted {
+			if err := take(s, r.Context(), s.limits.ip, client, n); err != nil {
+				return err
+			}
+		}
+		return take(s, r.Context(), b, k, n)
+	}
+}
+
 // limitTool is [tools.Call.Allow] for a guest.
 func (s *Server) limitTool(r *http.Request, host hostKey) func(string) error {
 	client, counted := clientOf(r)
 	if !counted || s.limits.tool == nil {
 		return nil
 	}
-	return func(tool string) error { return take(s, r.Context(), s.limits.tool, use{client, host, tool}) }
+	return func(tool string) error { return take(s, r.Context(), s.limits.tool, use{client, host, tool}, 1) }
 }
 
 // counted is a limit that a request came under, and what was left.
 type counted struct {
 	limit.Policy
 	limit.Verdict
+}
+
+// under notes a limit, in place of what was noted of it before.
+func (rec *record) under(c counted) {
+	for i := range rec.limits {
+		if rec.limits[i].Name == c.Name {
+			rec.limits[i] = c
+			return
+		}
+	}
+	rec.limits = append(rec.limits, c)
 }
 
 // announce tells a client of its limits (draft-ietf-httpapi-ratelimit-headers).

@@ -21,8 +21,11 @@ func (s *Server) serveMCP(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, err := io.ReadAll(r.Body)
+	body, err := s.readBody(r)
 	if err != nil {
+		return err
+	}
+	if err := simple(body); err != nil {
 		return err
 	}
 	// Without sessions, request ids of different clients are alike, and a
@@ -115,7 +118,8 @@ func (s *Server) call(r *http.Request) (*tools.Call, error) {
 func (s *Server) caller(r *http.Request, host hostKey) (owner bool, err error) {
 	ctx, credential := r.Context(), r.Header.Values("Authorization")
 	if len(credential) == 0 {
-		return false, take(s, ctx, s.limits.guests, host)
+		recordOf(ctx).charge = charge(s, r, s.limits.guests, host)
+		return false, take(s, ctx, s.limits.guests, host, 1)
 	}
 	client, counted := clientOf(r)
 	if v := s.limits.wrong.Look(client, s.Hosts.Now()); counted && !v.OK {
@@ -129,9 +133,10 @@ func (s *Server) caller(r *http.Request, host hostKey) (owner bool, err error) {
 	case err != nil:
 		return false, err
 	case owner:
-		return true, take(s, ctx, s.limits.owner, host)
+		recordOf(ctx).charge = charge(s, r, s.limits.owner, host)
+		return true, take(s, ctx, s.limits.owner, host, 1)
 	case counted:
-		s.limits.wrong.Take(client, s.Hosts.Now())
+		s.limits.wrong.Take(client, 1, s.Hosts.Now())
 	}
 	return false, errWrongToken
 }

@@ -24,6 +24,7 @@ type record struct {
 	call  *tools.Call
 	// limits are those that the request came under.
 	limits []counted
+	charge func(tokens int) error // takes more of them; nil: no
 }
 
 type recordKey struct{}

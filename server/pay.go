@@ -26,7 +26,7 @@ func (s *Server) rsvp(w http.ResponseWriter, r *http.Request) error {
 		Name  string `json:"name"`
 		Email string `json:"email"`
 	}
-	if err := decode(r, &in); err != nil {
+	if err := s.decode(r, &in); err != nil {
 		return err
 	}
 	c.Tool = tool

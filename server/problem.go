@@ -57,7 +57,7 @@ func problemOf(err error) *problem {
 	case errors.As(err, &coded):
 		return &problem{status: statusOf(coded.Code), code: string(coded.Code), detail: coded.Message, retry: coded.RetryAfter, cause: coded.Unwrap()}
 	case errors.As(err, &tooLarge):
-		return &problem{status: http.StatusRequestEntityTooLarge, code: "too_large", detail: "The body is larger than 1 MiB."}
+		return &problem{status: http.StatusRequestEntityTooLarge, code: "too_large", detail: "The body is larger than 256 KiB."}
 	case errors.Is(err, store.ErrUserNotFound):
 		return &problem{status: http.StatusNotFound, code: "user_not_found", detail: "There is no host at this address."}
 	case errors.Is(err, store.ErrUserExists):

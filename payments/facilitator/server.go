@@ -168,7 +168,7 @@ func (s *Server) serveSupported(w http.ResponseWriter, r *http.Request) {
 // spared reports whether a client has not asked too often; if it has, the answer
 // says when to come again.
 func (s *Server) spared(w http.ResponseWriter, r *http.Request) bool {
-	v := s.limits.Take(limit.Client(r.RemoteAddr), s.Now())
+	v := s.limits.Take(limit.Client(r.RemoteAddr), 1, s.Now())
 	if !v.OK {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(v.Wait.Seconds()))))
 	}
