@@ -15,7 +15,7 @@ import (
 )
 
 // Limits says how often the server may be called, in requests a second; after a
-// pause four times as many may come at once. 0 is no limit.
+// pause twice as many may come at once. 0 is no limit.
 type Limits struct {
 	IP   float64 // by one client address
 	User float64 // by all guests of one Host together, and as often by its owner
@@ -27,11 +27,11 @@ type Limits struct {
 // DefaultLimits are far above what people and their agents do, and below what
 // one machine can serve.
 func DefaultLimits() Limits {
-	return Limits{IP: 50, User: 300, Tool: 5, Connections: 4096, ConnectionsPerIP: 256}
+	return Limits{IP: 50, User: 200, Tool: 5, Connections: 4096, ConnectionsPerIP: 256}
 }
 
 // burst is how many seconds' worth of requests may come at once.
-const burst = 4
+const burst = 2
 
 // What one address may do besides, if addresses are limited at all: a
 // registration makes a key and a file, and who guesses tokens needs many tries.
@@ -58,12 +58,21 @@ type use struct {
 	tool   string
 }
 
+// Who asks again without a pause is given one: a refusal comes this late, so that
+// a flood over a few connections becomes a small one.
+const (
+	holdBack = 100 * time.Millisecond
+	maxHeld  = 256 // at a time: each keeps a connection
+)
+
 // limits are the buckets of a server.
 type limits struct {
 	ip, register, wrong *limit.Buckets[netip.Prefix]
 	guests, owner       *limit.Buckets[hostKey]
 	tool                *limit.Buckets[use]
 	refusals            refusals
+	holdBack            time.Duration
+	held                chan struct{} // has room for the refusals that are held back
 }
 
 func newLimits(l Limits) *limits {
@@ -75,6 +84,9 @@ func newLimits(l Limits) *limits {
 		guests: limit.New[hostKey](policy("guests", l.User)),
 		owner:  limit.New[hostKey](policy("owner", l.User)),
 		tool:   limit.New[use](policy("tool", l.Tool)),
+
+		holdBack: holdBack,
+		held:     make(chan struct{}, maxHeld),
 	}
 	if l.IP > 0 {
 		all.register = limit.New[netip.Prefix](limit.Policy{Name: "register", Rate: 1. / registerEvery, Burst: registrations})
@@ -121,8 +133,25 @@ func take[K comparable](s *Server, ctx context.Context, b *limit.Buckets[K], k K
 }
 
 func (s *Server) refuse(ctx context.Context, p limit.Policy, v limit.Verdict) error {
+	s.limits.hold(ctx)
 	s.limits.refusals.note(ctx, s.Log, p.Name, s.Hosts.Now())
 	return tools.OverLimit(words(p.Name), v.Wait)
+}
+
+// hold waits, unless too many are being held back already.
+func (l *limits) hold(ctx context.Context) {
+	select {
+	case l.held <- struct{}{}:
+		defer func() { <-l.held }()
+	default:
+		return
+	}
+	pause := time.NewTimer(l.holdBack)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-ctx.Done(): // the client has gone
+	}
 }
 
 // limitClients refuses clients that send too much, before anything else is done

@@ -26,7 +26,8 @@ type door struct {
 	*server.Server
 	hosts *host.Hosts
 	clock atomic.Pointer[time.Time]
-	log   bytes.Buffer // not for concurrent requests
+	now   func() time.Time // what the clock shows
+	log   bytes.Buffer     // not for concurrent requests
 
 	refused int // requests that were answered with 429
 }
@@ -34,6 +35,7 @@ type door struct {
 func newDoor(t testing.TB, l server.Limits, log io.Writer) *door {
 	t.Helper()
 	d := &door{}
+	d.now = func() time.Time { return *d.clock.Load() }
 	d.set(time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC))
 	if log == nil {
 		log = &d.log
@@ -41,12 +43,13 @@ func newDoor(t testing.TB, l server.Limits, log io.Writer) *door {
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	asset, domain, _ := x402.USDC(x402.BaseSepolia)
 	var err error
-	if d.hosts, err = host.Open(t.Context(), host.Config{Dir: t.TempDir(), Log: logger, Now: func() time.Time { return *d.clock.Load() },
+	if d.hosts, err = host.Open(t.Context(), host.Config{Dir: t.TempDir(), Log: logger, Now: func() time.Time { return d.now() },
 		Payments: payments.Config{Network: x402.BaseSepolia, Asset: asset, Domain: domain}}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.hosts.Close(context.Background()) })
 	d.Server = server.New(server.Config{Hosts: d.hosts, Version: "test", Log: logger, Network: x402.BaseSepolia, Asset: asset, Limits: l})
+	d.SetHoldBack(0)
 	return d
 }
 
@@ -96,7 +99,7 @@ const (
 	listEvents = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_events"}}`
 	aGuest     = "192.0.2.1"
 	loopback   = "127.0.0.1"
-	burst      = 4 // seconds' worth
+	burst      = 2 // seconds' worth
 )
 
 func rsvpTo(event string) string {
@@ -105,7 +108,7 @@ func rsvpTo(event string) string {
 
 // One address may do so much on all paths together, and others as much beside it.
 func TestAddressLimit(t *testing.T) {
-	d := newDoor(t, server.Limits{IP: 2}, nil)
+	d := newDoor(t, server.Limits{IP: 4}, nil)
 	user, _ := d.user(t, "ada@example.org")
 	if n := d.asks(4, aGuest, "GET", "/mcp/info", "", "") + d.asks(6, aGuest, "POST", "/mcp/users/"+user, "", listEvents); n != 8 {
 		t.Errorf("%d of 10 passed, want 8", n)
@@ -122,7 +125,7 @@ func TestAddressLimit(t *testing.T) {
 		got.Header().Get("Content-Type") != "application/problem+json" {
 		t.Errorf("%d %s", got.Code, got.Body)
 	}
-	for name, want := range map[string]string{"Retry-After": "1", "RateLimit-Policy": `"ip";q=8;w=4`, "RateLimit": `"ip";r=0;t=1`} {
+	for name, want := range map[string]string{"Retry-After": "1", "RateLimit-Policy": `"ip";q=8;w=2`, "RateLimit": `"ip";r=0;t=1`} {
 		if h := got.Header().Get(name); h != want {
 			t.Errorf("%s: %s, want %s", name, h, want)
 		}
@@ -136,7 +139,7 @@ func TestAddressLimit(t *testing.T) {
 		}
 	}
 	d.later(time.Second)
-	if n := d.asks(5, aGuest, "GET", "/mcp/info", "", ""); n != 2 {
+	if n := d.asks(5, aGuest, "GET", "/mcp/info", "", ""); n != 4 {
 		t.Errorf("a second later: %d passed", n)
 	}
 	if got := d.ask(loopback, "GET", "/mcp/info", "", ""); got.Header().Get("RateLimit") != "" {
@@ -155,7 +158,7 @@ func TestAddressLimit(t *testing.T) {
 // A flood at one Host, from whatever many addresses, is that Host's alone, and
 // does not lock its owner out.
 func TestHostLimit(t *testing.T) {
-	d := newDoor(t, server.Limits{IP: 100, User: 5}, nil)
+	d := newDoor(t, server.Limits{IP: 200, User: 10}, nil)
 	flooded, token := d.user(t, "ada@example.org")
 	quiet, _ := d.user(t, "bo@example.org")
 	passed := 0
@@ -168,7 +171,7 @@ func TestHostLimit(t *testing.T) {
 	}
 	got := d.ask(aGuest, "POST", "/mcp/users/"+flooded, "", listEvents)
 	if got.Code != 429 || got.Header().Get("RateLimit") != `"ip";r=399;t=1, "guests";r=0;t=1` ||
-		got.Header().Get("RateLimit-Policy") != `"ip";q=400;w=4, "guests";q=20;w=4` {
+		got.Header().Get("RateLimit-Policy") != `"ip";q=400;w=2, "guests";q=20;w=2` {
 		t.Errorf("%d %v", got.Code, got.Header())
 	}
 	if got := d.ask(aGuest, "POST", "/mcp/users/"+quiet, "", listEvents); got.Code != 200 || got.Header().Get("RateLimit") != `"ip";r=398;t=1, "guests";r=19;t=1` {
@@ -185,7 +188,7 @@ func TestHostLimit(t *testing.T) {
 // Dear tools have a limit of their own for each guest; over MCP the refusal is
 // the tool's answer, and nothing is charged.
 func TestToolLimit(t *testing.T) {
-	d := newDoor(t, server.Limits{Tool: 0.5}, nil)
+	d := newDoor(t, server.Limits{Tool: 1}, nil)
 	user, token := d.user(t, "ada@example.org")
 	var event struct{ ID string }
 	created := d.ask(aGuest, "POST", "/api/users/"+user+"/events", token, `{"title":"Opera","price":"0.05","starts_at":"2026-07-01T19:00:00Z"}`)
@@ -198,7 +201,7 @@ func TestToolLimit(t *testing.T) {
 			t.Errorf("%d %s", got.Code, got.Body)
 		}
 	}
-	if got := d.ask(aGuest, "POST", rest, "", "this is not read"); got.Code != 429 || got.Header().Get("Retry-After") != "2" {
+	if got := d.ask(aGuest, "POST", rest, "", "this is not read"); got.Code != 429 || got.Header().Get("Retry-After") != "1" {
 		t.Errorf("%d %s", got.Code, got.Body)
 	}
 	var answer struct {
@@ -214,7 +217,7 @@ func TestToolLimit(t *testing.T) {
 	if err := json.Unmarshal(got.Body.Bytes(), &answer); err != nil {
 		t.Fatal(err)
 	}
-	if r := answer.Result; got.Code != 200 || !r.IsError || r.StructuredContent.Code != "over_limit" || r.StructuredContent.RetryAfter != 2 ||
+	if r := answer.Result; got.Code != 200 || !r.IsError || r.StructuredContent.Code != "over_limit" || r.StructuredContent.RetryAfter != 1 ||
 		!strings.Contains(r.StructuredContent.Message, "Nothing was changed or charged") {
 		t.Errorf("%d %s", got.Code, got.Body)
 	}
@@ -229,9 +232,9 @@ func TestToolLimit(t *testing.T) {
 	if got := d.ask(aGuest, "POST", rest, token, `{}`); got.Code != 402 {
 		t.Errorf("the owner: %d", got.Code)
 	}
-	d.later(2 * time.Second)
+	d.later(time.Second)
 	if got := d.ask(aGuest, "POST", rest, "", `{}`); got.Code != 402 {
-		t.Errorf("two seconds later: %d %s", got.Code, got.Body)
+		t.Errorf("a second later: %d %s", got.Code, got.Body)
 	}
 }
 
