@@ -7,7 +7,7 @@
 //
 //	secret.key         32 random bytes; names users and locks their wallets
 //	network            the name of the network that its money is on
-//	server.db          users, owner-token hashes, payment claims
+//	server.db          users, owner-token hashes, payment claims, what Hosts were used for
 //	hosts/ab/abcd….db  one user's events, RSVPs, payments and wallet
 package host
 
