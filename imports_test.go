@@ -14,18 +14,19 @@ const module = "github.com/events-concierge/concierge/"
 // mayImport says which packages of this module a package may import; docs/
 // architecture.md says why. A package that is not listed is not allowed to be.
 var mayImport = map[string][]string{
+	"server/limit":                {},
 	"payments/x402":        {},
 	"payments/evm":         {"payments/x402"},
 	"payments/wallet":      {"payments/x402", "payments/evm"},
 	"payments/devnet":      {"payments/x402", "payments/evm"},
 	"payments/crashpoint":  {},
-	"payments/facilitator": {"payments", "payments/x402", "payments/evm"},
+	"payments/facilitator": {"server/limit", "payments", "payments/x402", "payments/evm"},
 	"payments":             {"payments/x402", "payments/evm", "payments/crashpoint"},
 	"store":                {"payments", "payments/x402"},
 	"tools":                {"payments", "payments/x402", "store"},
 	"server/host":          {"tools", "payments", "payments/x402", "payments/wallet", "store"},
 	"server/guest":         {"payments/x402", "payments/wallet"},
-	"server":               {"server/host", "server/guest", "tools", "store", "payments", "payments/x402"},
+	"server":               {"server/limit", "server/host", "server/guest", "tools", "store", "payments", "payments/x402"},
 	"cmd/concierge": {"server", "server/host", "server/guest", "tools", "store", "payments", "payments/x402",
 		"payments/evm", "payments/wallet", "payments/devnet", "payments/facilitator"},
 	"cmd/torture":          {"cmd/internal/process", "payments/x402", "payments/evm", "payments/wallet", "payments/crashpoint"},

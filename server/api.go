@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -24,8 +23,8 @@ func reply(w http.ResponseWriter, status int, v any) error {
 	return nil
 }
 
-func decode(r *http.Request, into any) error {
-	body, err := io.ReadAll(r.Body)
+func (s *Server) decode(r *http.Request, into any) error {
+	body, err := s.readBody(r)
 	if err != nil {
 		return err
 	}
@@ -45,8 +44,13 @@ type registered struct {
 }
 
 func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
+	if client, counted := clientOf(r); counted {
+		if err := take(s, r.Context(), s.limits.register, client, 1); err != nil {
+			return err
+		}
+	}
 	var in registration
-	if err := decode(r, &in); err != nil {
+	if err := s.decode(r, &in); err != nil {
 		return err
 	}
 	var payTo x402.Address
@@ -68,7 +72,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
-	h, err := s.Hosts.Host(r.Context(), r.PathValue("user"))
+	c, err := s.readCall(r)
 	if err != nil {
 		return err
 	}
@@ -79,7 +83,7 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
 			return &tools.Error{Code: tools.CodeInvalidArgument, Message: "limit is not a number. Send 1 to 100."}
 		}
 	}
-	out, err := h.ListEvents(r.Context(), in)
+	out, err := c.Host.ListEvents(r.Context(), in)
 	if err != nil {
 		return err
 	}
@@ -87,11 +91,11 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) getEvent(w http.ResponseWriter, r *http.Request) error {
-	h, err := s.Hosts.Host(r.Context(), r.PathValue("user"))
+	c, err := s.readCall(r)
 	if err != nil {
 		return err
 	}
-	out, err := h.GetEvent(r.Context(), tools.GetEventInput{EventID: r.PathValue("event")})
+	out, err := c.Host.GetEvent(r.Context(), tools.GetEventInput{EventID: r.PathValue("event")})
 	if err != nil {
 		return err
 	}
@@ -104,7 +108,7 @@ func (s *Server) createEvent(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var in tools.CreateEventInput
-	if err := decode(r, &in); err != nil {
+	if err := s.decode(r, &in); err != nil {
 		return err
 	}
 	out, err := c.Host.CreateEvent(r.Context(), in)

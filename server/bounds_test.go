@@ -14,7 +14,7 @@ func TestTimeouts(t *testing.T) {
 	if patience := payments.New(payments.Config{}).Patience; patience >= promised {
 		t.Errorf("a payment is waited for for %s", patience)
 	}
-	if readHeaderTimeout > readTimeout || writeTimeout < readTimeout+promised {
-		t.Errorf("a call may take %s to read and %s to answer, and is cut off after %s", readTimeout, promised, writeTimeout)
+	if p := defaultPatience(); p.header > p.read || p.write < p.read+promised {
+		t.Errorf("a call may take %s to read and %s to answer, and is cut off after %s", p.read, promised, p.write)
 	}
 }

@@ -3,12 +3,12 @@ package server
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"net/http"
 	"strings"
 
 	"github.com/mark3labs/mcp-go/server"
 
+	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
 )
 
@@ -19,8 +19,11 @@ func (s *Server) serveMCP(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, err := io.ReadAll(r.Body)
+	body, err := s.readBody(r)
 	if err != nil {
+		return err
+	}
+	if err := simple(body); err != nil {
 		return err
 	}
 	// Without sessions, request ids of different clients are alike, and a
@@ -111,23 +114,61 @@ func isNotice(body []byte, method string) bool {
 // call finds the Host of a request and says with whose rights it comes. A wrong
 // credential is refused: it never makes the caller a guest.
 func (s *Server) call(r *http.Request) (*tools.Call, error) {
-	user := r.PathValue("user")
-	h, err := s.Hosts.Host(r.Context(), user)
+	host, ok := keyOf(r.PathValue("user"))
+	if !ok {
+		return nil, store.ErrUserNotFound
+	}
+	owner, err := s.caller(r, host)
 	if err != nil {
 		return nil, err
 	}
-	c := &tools.Call{Host: h}
+	h, err := s.Hosts.Host(r.Context(), string(host[:]))
+	if err != nil {
+		return nil, err
+	}
+	c := &tools.Call{Host: h, Owner: owner}
 	recordOf(r.Context()).call = c
-	credential := r.Header.Values("Authorization")
+	spent, err := s.Hosts.CountRequest(r.Context(), h.User)
+	if !owner { // who is to see what is used up, and what there is to cancel
+		c.Spent, c.Allow = spent, s.limitTool(r, host)
+	}
+	return c, err
+}
+
+// caller says whether the owner calls, and counts the call. Guests are counted
+// apart, and before anything is read, so that however many come the owner gets
+// in; and who sends wrong tokens is soon not listened to.
+func (s *Server) caller(r *http.Request, host hostKey) (owner bool, err error) {
+	ctx, credential := r.Context(), r.Header.Values("Authorization")
 	if len(credential) == 0 {
-		return c, nil
+		recordOf(ctx).charge = charge(s, r, s.limits.guests, host)
+		return false, take(s, ctx, s.limits.guests, host, 1)
+	}
+	client, counted := clientOf(r)
+	if v := s.limits.wrong.Look(client, s.Hosts.Now()); counted && !v.OK {
+		return false, s.refuse(ctx, s.limits.wrong.Policy, v)
 	}
 	scheme, token, _ := strings.Cut(credential[0], " ")
 	if len(credential) == 1 && strings.EqualFold(scheme, "Bearer") {
-		c.Owner, err = s.Hosts.IsOwner(r.Context(), user, strings.TrimSpace(token))
+		owner, err = s.Hosts.IsOwner(ctx, string(host[:]), strings.TrimSpace(token))
 	}
-	if err == nil && !c.Owner {
-		err = errWrongToken
+	switch {
+	case err != nil:
+		return false, err
+	case owner:
+		recordOf(ctx).charge = charge(s, r, s.limits.owner, host)
+		return true, take(s, ctx, s.limits.owner, host, 1)
+	case counted:
+		s.limits.wrong.Take(client, 1, s.Hosts.Now())
+	}
+	return false, errWrongToken
+}
+
+// readCall is call for what anybody may see while the Host answers at all.
+func (s *Server) readCall(r *http.Request) (*tools.Call, error) {
+	c, err := s.call(r)
+	if err == nil && c.Spent != nil {
+		err = c.Spent
 	}
 	return c, err
 }

@@ -22,6 +22,9 @@ type record struct {
 	code  string
 	err   error
 	call  *tools.Call
+	// limits are those that the request came under.
+	limits []counted
+	charge func(tokens int) error // takes more of them; nil: no
 }
 
 type recordKey struct{}
@@ -35,11 +38,16 @@ func (s *Server) handle(next func(http.ResponseWriter, *http.Request) error) htt
 		rec.route, rec.user = r.Pattern, r.PathValue("user")
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		if err := next(w, r); err != nil {
-			p := problemOf(err)
-			rec.code, rec.err = p.code, p.cause
-			p.write(w)
+			fail(w, r, err)
 		}
 	}
+}
+
+// fail answers a request that came to nothing.
+func fail(w http.ResponseWriter, r *http.Request, err error) {
+	p, rec := problemOf(err), recordOf(r.Context())
+	rec.code, rec.err = p.code, p.cause
+	p.write(w)
 }
 
 // observe writes one log record a request, and keeps a panic from ending more
@@ -48,7 +56,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		rec := &record{}
-		sw := &statusWriter{ResponseWriter: w}
+		sw := &statusWriter{ResponseWriter: w, rec: rec}
 		defer func() {
 			if p := recover(); p != nil {
 				s.Log.Error("handler panicked", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
@@ -63,7 +71,8 @@ func (s *Server) observe(next http.Handler) http.Handler {
 	})
 }
 
-// levelOf keeps probes, which come every few seconds, out of the ordinary log.
+// levelOf keeps probes, which come every few seconds, and floods out of the
+// ordinary log.
 func levelOf(r *http.Request, status int) slog.Level {
 	switch {
 	case r.Context().Err() != nil: // whoever asked is gone: nothing is wrong here
@@ -71,7 +80,8 @@ func levelOf(r *http.Request, status int) slog.Level {
 		return slog.LevelWarn
 	case status >= 500:
 		return slog.LevelError
-	case r.URL.Path == "/healthz" || r.URL.Path == "/readyz" || strings.HasPrefix(r.URL.Path, "/devnet"):
+	case status == http.StatusTooManyRequests, // see refusals
+		r.URL.Path == "/healthz" || r.URL.Path == "/readyz" || strings.HasPrefix(r.URL.Path, "/devnet"):
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo
@@ -101,15 +111,17 @@ func (rec *record) attrs(r *http.Request, status int, took time.Duration) []slog
 	return attrs
 }
 
-// statusWriter remembers the status.
+// statusWriter remembers the status, and tells of the limits.
 type statusWriter struct {
 	http.ResponseWriter
+	rec    *record
 	status int
 }
 
 func (w *statusWriter) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
+		announce(w.Header(), w.rec.limits)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -147,8 +159,7 @@ func (s *Server) checkHost(next http.Handler) http.Handler {
 			(s.PublicURL == nil || !strings.EqualFold(r.Host, s.PublicURL.Host)) {
 			p := &problem{status: http.StatusForbidden, code: "wrong_host",
 				detail: "The Host header names neither this machine nor the public URL. Start the server with --public-url if it is reached by this name."}
-			recordOf(r.Context()).code = p.code
-			p.write(w)
+			fail(w, r, p)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -15,15 +15,21 @@ func (s *Server) rsvp(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	const tool = "rsvp_to_event"
+	if c.Allow != nil {
+		if err := c.Allow(tool); err != nil {
+			return err
+		}
+	}
 	var in struct {
 		Seats int    `json:"seats"`
 		Name  string `json:"name"`
 		Email string `json:"email"`
 	}
-	if err := decode(r, &in); err != nil {
+	if err := s.decode(r, &in); err != nil {
 		return err
 	}
-	c.Tool = "rsvp_to_event"
+	c.Tool = tool
 	out, err := c.RSVP(r.Context(), tools.RSVPInput{EventID: r.PathValue("event"), Seats: in.Seats, Name: in.Name, Email: in.Email},
 		r.Header.Values)
 	var required *tools.PaymentRequired

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/events-concierge/concierge/server/host"
 	"github.com/events-concierge/concierge/store"
@@ -15,6 +16,7 @@ type problem struct {
 	status int
 	code   string
 	detail string
+	retry  int   // in how many seconds, if that helps
 	cause  error // for the log
 }
 
@@ -30,6 +32,9 @@ func (p *problem) Unwrap() error { return p.cause }
 func (p *problem) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
+	if p.retry > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(p.retry))
+	}
 	w.WriteHeader(p.status)
 	json.NewEncoder(w).Encode(struct {
 		Type   string `json:"type"`
@@ -50,9 +55,9 @@ func problemOf(err error) *problem {
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &coded):
-		return &problem{status: statusOf(coded.Code), code: string(coded.Code), detail: coded.Message, cause: coded.Unwrap()}
+		return &problem{status: statusOf(coded.Code), code: string(coded.Code), detail: coded.Message, retry: coded.RetryAfter, cause: coded.Unwrap()}
 	case errors.As(err, &tooLarge):
-		return &problem{status: http.StatusRequestEntityTooLarge, code: "too_large", detail: "The body is larger than 1 MiB."}
+		return &problem{status: http.StatusRequestEntityTooLarge, code: "too_large", detail: "The body is larger than 256 KiB."}
 	case errors.Is(err, store.ErrUserNotFound):
 		return &problem{status: http.StatusNotFound, code: "user_not_found", detail: "There is no host at this address."}
 	case errors.Is(err, store.ErrUserExists):

@@ -18,16 +18,21 @@ import (
 	"github.com/events-concierge/concierge/tools"
 )
 
-// Limits of one request. A tool answers within 45 s; what is longer is a client
-// that does not read.
-const (
-	maxBody           = host.MaxMessage
-	maxHeader         = 64 << 10 // a payment in a header is up to 44 KB
-	readHeaderTimeout = 10 * time.Second
-	readTimeout       = 30 * time.Second
-	writeTimeout      = 75 * time.Second
-	idleTimeout       = 2 * time.Minute
-)
+// maxHeader bounds a request's headers; a payment in one is up to 44 KB.
+const maxHeader = 64 << 10
+
+// patience is how long a connection is waited for.
+type patience struct {
+	header, read time.Duration // from a request's beginning to the end of its headers, and of its body
+	write        time.Duration // from the end of the headers to that of the answer
+	idle         time.Duration // between two requests
+}
+
+// defaultPatience is for clients that mean it. A tool answers within 45 s; what
+// is longer is a client that does not read.
+func defaultPatience() patience {
+	return patience{header: 10 * time.Second, read: 30 * time.Second, write: 75 * time.Second, idle: 2 * time.Minute}
+}
 
 // Config is what [New] needs.
 type Config struct {
@@ -44,6 +49,8 @@ type Config struct {
 	// Network and Asset are told to clients by /mcp/info.
 	Network x402.Network
 	Asset   x402.Address
+	// Limits are none if they are zero; see [DefaultLimits].
+	Limits Limits
 	// Devnet, if there is one, is served below /devnet.
 	Devnet http.Handler
 }
@@ -51,13 +58,16 @@ type Config struct {
 // Server answers HTTP for all Hosts.
 type Server struct {
 	Config
-	mcp     *server.StreamableHTTPServer
-	handler http.Handler
+	limits   *limits
+	patience patience
+	large    chan struct{} // has room for the large bodies that are being read
+	mcp      *server.StreamableHTTPServer
+	handler  http.Handler
 }
 
 // New returns the server; it listens to nothing yet.
 func New(c Config) *Server {
-	s := &Server{Config: c}
+	s := &Server{Config: c, limits: newLimits(c.Limits), patience: defaultPatience(), large: make(chan struct{}, maxLarge)}
 	s.mcp = server.NewStreamableHTTPServer(tools.NewServer(c.Version, c.Log),
 		server.WithStateLess(true), server.WithDisableStreaming(true), // every answer is one JSON body
 		server.WithDisableLocalhostProtection(true), // checkHost does it, and knows the public URL
@@ -71,6 +81,7 @@ func New(c Config) *Server {
 	mux.HandleFunc("GET /api/users/{user}/events/{event}", s.handle(s.getEvent))
 	mux.HandleFunc("POST /api/users/{user}/events/{event}/rsvps", s.handle(s.rsvp))
 	mux.HandleFunc("GET /api/users/{user}/revenue", s.handle(s.revenue))
+	mux.HandleFunc("GET /api/users/{user}/usage", s.handle(s.usage))
 	mux.HandleFunc("GET /healthz", s.handle(s.healthz))
 	mux.HandleFunc("GET /readyz", s.handle(s.readyz))
 	if c.Devnet != nil {
@@ -83,7 +94,7 @@ func New(c Config) *Server {
 	mux.HandleFunc("/", s.handle(func(http.ResponseWriter, *http.Request) error {
 		return &problem{status: http.StatusNotFound, code: "not_found", detail: "There is nothing at this path. /mcp/info lists what there is."}
 	}))
-	s.handler = s.observe(secure(s.cors(s.checkHost(mux))))
+	s.handler = s.observe(secure(s.cors(s.limitClients(s.checkHost(mux)))))
 	return s
 }
 
@@ -94,8 +105,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 // for grace.
 func (s *Server) Serve(ctx context.Context, l net.Listener, grace time.Duration) error {
 	web := &http.Server{
-		Handler: s, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+		Handler: s, ReadHeaderTimeout: s.patience.header, ReadTimeout: s.patience.read, WriteTimeout: s.patience.write,
+		IdleTimeout: s.patience.idle, MaxHeaderBytes: maxHeader, ConnState: newConnections(s.Limits).follow,
+		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- web.Serve(l) }()
@@ -125,8 +137,9 @@ func (s *Server) cors(next http.Handler) http.Handler {
 		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
 		AllowedHeaders: []string{"Content-Type", "Authorization", x402.HeaderPaymentV1, x402.HeaderPaymentV2,
 			"Mcp-Session-Id", "Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Last-Event-ID"},
-		ExposedHeaders: []string{x402.HeaderResponseV1, x402.HeaderRequired, x402.HeaderResponseV2, "Mcp-Session-Id"},
-		MaxAge:         int(time.Hour.Seconds()),
+		ExposedHeaders: []string{x402.HeaderResponseV1, x402.HeaderRequired, x402.HeaderResponseV2, "Mcp-Session-Id",
+			"Retry-After", "RateLimit-Policy", "RateLimit"},
+		MaxAge: int(time.Hour.Seconds()),
 	}).Handler(next)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/events-concierge/concierge/payments"
 	"github.com/events-concierge/concierge/payments/x402"
@@ -35,7 +36,21 @@ const (
 type Error struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
-	cause   error
+	// RetryAfter is in how many seconds the same call may go through, if time is
+	// all that is wrong.
+	RetryAfter int `json:"retry_after,omitempty"`
+	cause      error
+}
+
+// OverLimit returns a refusal on account of a limit, which what says, until wait
+// is over; 0: time does not help.
+func OverLimit(what string, wait time.Duration) *Error {
+	e := &Error{Code: CodeOverLimit, Message: what + " Nothing was changed or charged."}
+	if wait > 0 {
+		e.RetryAfter = int((wait + time.Second - 1) / time.Second)
+		e.Message += fmt.Sprintf(" Repeat the call unchanged in %d s.", e.RetryAfter)
+	}
+	return e
 }
 
 func (e *Error) Error() string {

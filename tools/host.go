@@ -20,8 +20,26 @@ type Host struct {
 	Cashier *payments.Cashier
 	Cache   *Cache
 	Notary  payments.Notary // signs offers and receipts; nil: nobody does
+	Quota   Quota           // what the Host may grow by; nil: anything
 	Now     func() time.Time
 	Rand    io.Reader // such as crypto/rand.Reader
+}
+
+// Quota says how much a Host may grow. Its refusals are [*Error] with
+// [CodeOverLimit]. What has been paid for, or promised to be, is not asked for.
+type Quota interface {
+	// Event counts an event that is about to be created, unless there were too
+	// many. undo is for when it was not created after all.
+	Event(context.Context) (undo func(), err error)
+	// Room refuses when the Host's file is as large as it may be.
+	Room(context.Context) error
+}
+
+func (h *Host) room(ctx context.Context) error {
+	if h.Quota == nil {
+		return nil
+	}
+	return h.Quota.Room(ctx)
 }
 
 // Empty is the input of a tool without arguments.
@@ -123,13 +141,24 @@ type CreateEventInput struct {
 }
 
 // CreateEvent adds an event. Owner only.
-func (h *Host) CreateEvent(ctx context.Context, in CreateEventInput) (Event, error) {
+func (h *Host) CreateEvent(ctx context.Context, in CreateEventInput) (out Event, err error) {
 	e, err := in.event(h.Now())
 	if err != nil {
 		return Event{}, err
 	}
 	if e.ID, err = h.newID("evt_", 10); err != nil {
 		return Event{}, explain(err)
+	}
+	if h.Quota != nil {
+		undo, err := h.Quota.Event(ctx)
+		if err != nil {
+			return Event{}, explain(err)
+		}
+		defer func() {
+			if out.ID == "" {
+				undo()
+			}
+		}()
 	}
 	created, err := h.Store.CreateEvent(ctx, e)
 	if err != nil {

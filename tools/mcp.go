@@ -21,6 +21,13 @@ import (
 type Call struct {
 	Host  *Host
 	Owner bool
+	// Spent is why the call may only see to what is booked already, or pay for
+	// what it was quoted: the Host's requests of the day are used up. Nil: it may
+	// do anything.
+	Spent *Error
+	// Allow is asked before a tool that costs the server much. Nil: it may be
+	// called as often as one likes.
+	Allow func(tool string) error
 
 	// Set by the tool, for the transport's headers and logs.
 	Tool     string
@@ -48,6 +55,8 @@ type tool struct {
 	paid                     bool // it may ask for money
 	reads                    bool // it changes nothing
 	undoes                   bool // it takes back what was; called again it changes nothing more
+	dear                     bool // the chain may be asked, or a signature checked
+	tends                    bool // it sees to what is booked already
 	input, output            *jsonschema.Schema
 	run                      func(context.Context, *Call, mcp.CallToolRequest) (any, error)
 }
@@ -58,11 +67,11 @@ func allTools() []tool {
 			description: "Lists this host's events by start time, those to come by default. Free to call."}),
 		free((*Host).GetEvent, tool{name: "get_event", title: "Get an event", reads: true,
 			description: "Returns one event with its price and the seats that are left. Free to call."}),
-		priced(tool{name: "rsvp_to_event", title: "Book an event", paid: true,
+		priced(tool{name: "rsvp_to_event", title: "Book an event", paid: true, dear: true, tends: true,
 			description: "Books seats at an event. A free event is booked at once. A priced one costs its price × seats in USDC: the first call answers with x402 payment requirements, and the same call with the payment books. If the answer's status is pending, do not pay again; call get_rsvp."}),
-		free((*Host).GetRSVP, tool{name: "get_rsvp", title: "Get an RSVP", reads: true,
+		free((*Host).GetRSVP, tool{name: "get_rsvp", title: "Get an RSVP", reads: true, tends: true,
 			description: "Returns an RSVP by its id, with what became of its payment. Free to call."}),
-		free((*Host).CancelRSVP, tool{name: "cancel_rsvp", title: "Cancel an RSVP", undoes: true,
+		free((*Host).CancelRSVP, tool{name: "cancel_rsvp", title: "Cancel an RSVP", undoes: true, dear: true, tends: true,
 			description: "Cancels an RSVP by its id, until the event's cancel_until. What was paid goes back to the address that paid; the answer's refund says whether it is there. Free to call."}),
 		free((*Host).CreateEvent, tool{name: "create_event", title: "Create an event", owner: true,
 			description: "Creates an event. Owner only."}),
@@ -178,6 +187,9 @@ func (t tool) handler(log *slog.Logger) server.ToolHandlerFunc {
 			return t.result(c, nil, &Error{Code: CodeNotAllowed,
 				Message: t.name + " is for the owner of this host. Send the owner token as Authorization: Bearer."}), nil
 		}
+		if err := t.refused(c); err != nil {
+			return t.result(c, nil, explain(err)), nil
+		}
 		out, err := t.run(ctx, c, request)
 		var coded *Error
 		if errors.As(err, &coded) && coded.Code == CodeInternal && ctx.Err() == nil { // else the caller is gone
@@ -185,6 +197,17 @@ func (t tool) handler(log *slog.Logger) server.ToolHandlerFunc {
 		}
 		return t.result(c, out, err), nil
 	}
+}
+
+// refused says why a call comes at a bad time.
+func (t tool) refused(c *Call) error {
+	if c.Spent != nil && !t.tends {
+		return c.Spent
+	}
+	if t.dear && c.Allow != nil {
+		return c.Allow(t.name)
+	}
+	return nil
 }
 
 // result is what the client gets: the same JSON as structured content and as

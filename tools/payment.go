@@ -18,8 +18,11 @@ func (c *Call) RSVP(ctx context.Context, in RSVPInput, header func(string) []str
 	if err != nil {
 		return RSVP{}, c.Host.unreadable(ctx, in, err)
 	}
-	if payment != nil {
+	switch {
+	case payment != nil:
 		c.Payer = payment.Payload.Authorization.From.String()
+	case c.Spent != nil:
+		return RSVP{}, c.Spent
 	}
 	out, receipt, err := c.Host.RSVPToEvent(ctx, in, payment)
 	c.Receipt = receipt

@@ -51,8 +51,8 @@ func (h *Host) RSVPToEvent(ctx context.Context, in RSVPInput, payment *x402.Paym
 		return RSVP{}, nil, err
 	}
 	if payment == nil && h.free(b.EventID) { // so it seems: the file knows
-		if rsvp, err := h.Store.BookFree(ctx, b); !errors.Is(err, store.ErrPriced) {
-			return rsvpOf(rsvp), nil, explain(err)
+		if rsvp, err := h.bookFree(ctx, b); !errors.Is(err, store.ErrPriced) {
+			return rsvp, nil, err
 		}
 	}
 	ctx, cancel := h.Cashier.Patient(ctx)
@@ -80,14 +80,18 @@ func (h *Host) RSVPToEvent(ctx context.Context, in RSVPInput, payment *x402.Paym
 		return RSVP{}, nil, explain(err)
 	}
 	if event.Price == 0 {
-		rsvp, err := h.Store.BookFree(ctx, b)
-		return rsvpOf(rsvp), nil, explain(err)
+		rsvp, err := h.bookFree(ctx, b)
+		return rsvp, nil, err
 	}
 	order, err := h.order(event, b)
 	if err != nil {
 		return RSVP{}, nil, explain(err)
 	}
 	if payment == nil {
+		// Before a price is named: who has been asked to pay finds room.
+		if err := h.room(ctx); err != nil {
+			return RSVP{}, nil, explain(err)
+		}
 		quote, err := h.quote(ctx, order)
 		if err != nil {
 			return RSVP{}, nil, explain(err)
@@ -103,6 +107,16 @@ func (h *Host) RSVPToEvent(ctx context.Context, in RSVPInput, payment *x402.Paym
 		return RSVP{}, nil, explain(err)
 	}
 	return h.answer(ctx, b, paid)
+}
+
+// bookFree books at an event without a price. Errors: [store.ErrPriced] among
+// others.
+func (h *Host) bookFree(ctx context.Context, b payments.Booking) (RSVP, error) {
+	if err := h.room(ctx); err != nil {
+		return RSVP{}, explain(err)
+	}
+	rsvp, err := h.Store.BookFree(ctx, b)
+	return rsvpOf(rsvp), explain(err)
 }
 
 // canBook checks whether a booking would be accepted now, and returns its event.

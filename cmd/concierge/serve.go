@@ -25,9 +25,13 @@ const grace = 50 * time.Second
 // reconcileEvery is the pause between two looks at payments that are open.
 const reconcileEvery = 5 * time.Second
 
+// keepUsageEvery is the pause between two writings of what Hosts were used for.
+const keepUsageEvery = 10 * time.Second
+
 type serveOptions struct {
 	addr, publicURL string
 	origins         []string
+	limits          server.Limits
 	hosts           hostsFlags
 	network         networkFlags
 	log             logFlags
@@ -39,6 +43,7 @@ type hostsFlags struct {
 	signReceipts bool
 	maxOpen      int
 	idleAfter    time.Duration
+	quotas       host.Quotas
 }
 
 func (h *hostsFlags) add(cmd *cobra.Command) {
@@ -75,6 +80,8 @@ func newServe() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&o.addr, "addr", "127.0.0.1:8402", "address to listen on")
 	o.hosts.add(cmd)
+	addQuotas(cmd, &o.hosts.quotas)
+	addLimits(cmd, &o.limits)
 	cmd.Flags().StringVar(&o.publicURL, "public-url", "", "where clients reach this server, such as https://events.example.org")
 	cmd.Flags().StringSliceVar(&o.origins, "cors-origin", nil, "web origins whose pages may call this server")
 	o.network.addSettling(cmd)
@@ -87,7 +94,7 @@ func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Lo
 	if err != nil {
 		return err
 	}
-	if err := o.hosts.valid(); err != nil {
+	if err := errors.Join(o.hosts.valid(), validLimits(o.limits, o.hosts.quotas)); err != nil {
 		return err
 	}
 	listener, err := net.Listen("tcp", o.addr)
@@ -108,7 +115,7 @@ func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Lo
 	defer func() { err = errors.Join(err, stop()) }()
 
 	c := server.Config{Hosts: hosts, Version: version, Log: log, PublicURL: public, Origins: o.origins,
-		Ready: side.ready, Network: side.network, Asset: side.asset}
+		Limits: o.limits, Ready: side.ready, Network: side.network, Asset: side.asset}
 	if side.chain != nil {
 		c.Devnet = side.chain.Handler()
 		fmt.Fprintln(notice, "The embedded chain forgets everything when this server stops; 'concierge devnet' keeps one that does not.")
@@ -126,19 +133,15 @@ func openHosts(ctx context.Context, h hostsFlags, n *networkFlags, f payments.Fa
 		return nil, nil, err
 	}
 	hosts, err := host.Open(ctx, host.Config{Dir: h.data, Network: n.name, Payments: config, SignReceipts: h.signReceipts,
-		MaxOpen: h.maxOpen, Idle: h.idleAfter, Log: log})
+		MaxOpen: h.maxOpen, Idle: h.idleAfter, Quotas: h.quotas, Log: log})
 	if err != nil {
 		return nil, nil, err
 	}
-	reconciling, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		hosts.Cashier.Run(reconciling, reconcileEvery)
-	}()
+	stopReconciling := tend(ctx, func(ctx context.Context) { hosts.Cashier.Run(ctx, reconcileEvery) })
+	stopKeeping := tend(ctx, func(ctx context.Context) { hosts.KeepUsage(ctx, keepUsageEvery) })
 	return hosts, func() error {
-		cancel()
-		<-done
+		stopReconciling()
+		stopKeeping()
 		last, end := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer end()
 		return hosts.Close(last)

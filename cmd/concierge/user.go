@@ -16,14 +16,18 @@ import (
 
 func newUser() *cobra.Command {
 	var data string
-	c := group("user", "Accounts of a data directory", newUserAdd(&data), newUserList(&data), newUserToken(&data))
+	c := group("user", "Accounts of a data directory", newUserAdd(&data), newUserList(&data), newUserToken(&data), newUserUsage(&data))
 	c.PersistentFlags().StringVar(&data, "data", "./data", "data directory")
 	return c
 }
 
 // withHosts opens a data directory for a command that takes no payments.
 func withHosts(ctx context.Context, data string, do func(*host.Hosts) error) error {
-	hosts, err := host.Open(ctx, host.Config{Dir: data, Log: slog.New(slog.DiscardHandler)})
+	return withQuotas(ctx, data, host.Quotas{}, do)
+}
+
+func withQuotas(ctx context.Context, data string, q host.Quotas, do func(*host.Hosts) error) error {
+	hosts, err := host.Open(ctx, host.Config{Dir: data, Quotas: q, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}

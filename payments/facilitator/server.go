@@ -6,12 +6,16 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"mime"
 	"net/http"
+	"net/netip"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
+	"github.com/events-concierge/concierge/server/limit"
 	"github.com/events-concierge/concierge/payments"
 	"github.com/events-concierge/concierge/payments/x402"
 )
@@ -51,7 +55,7 @@ const reasonOverLimit x402.Reason = "over_limit"
 type Server struct {
 	ServerConfig
 	mux    *http.ServeMux
-	limits *limits // nil: none
+	limits *limit.Buckets[netip.Prefix]
 
 	mu          sync.Mutex
 	settlements map[identity]*settlement
@@ -69,11 +73,9 @@ func NewServer(c ServerConfig) *Server {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	s := &Server{ServerConfig: c, mux: http.NewServeMux(), settlements: map[identity]*settlement{}}
+	s := &Server{ServerConfig: c, mux: http.NewServeMux(), settlements: map[identity]*settlement{},
+		limits: limit.New[netip.Prefix](limit.Policy{Rate: c.Rate, Burst: int(2 * c.Rate)})}
 	s.awaiting, s.stop = context.WithCancel(context.Background())
-	if c.Rate > 0 {
-		s.limits = newLimits(c.Rate)
-	}
 	s.mux.HandleFunc("/supported", s.serveSupported)
 	s.mux.HandleFunc("/verify", s.post("verify", verifyReply, s.verify))
 	s.mux.HandleFunc("/settle", s.post("settle", settleReply, s.settle))
@@ -146,8 +148,7 @@ func (s *Server) serveSupported(w http.ResponseWriter, r *http.Request) {
 		}{"GET it"})
 		return
 	}
-	if s.limits != nil && !s.limits.allow(r.RemoteAddr, s.Now()) {
-		w.Header().Set("Retry-After", "1")
+	if !s.spared(w, r) {
 		s.write(w, http.StatusTooManyRequests, struct {
 			Error x402.Reason `json:"error"`
 		}{reasonOverLimit})
@@ -162,6 +163,16 @@ func (s *Server) serveSupported(w http.ResponseWriter, r *http.Request) {
 		supported.Signers["eip155:*"] = append(supported.Signers["eip155:*"], a.String())
 	}
 	s.write(w, http.StatusOK, supported)
+}
+
+// spared reports whether a client has not asked too often; if it has, the answer
+// says when to come again.
+func (s *Server) spared(w http.ResponseWriter, r *http.Request) bool {
+	v := s.limits.Take(limit.Client(r.RemoteAddr), 1, s.Now())
+	if !v.OK {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(v.Wait.Seconds()))))
+	}
+	return v.OK
 }
 
 // post makes a handler of one that judges a request; form is how its answers
@@ -191,8 +202,7 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request) (x402.FacilitatorR
 		w.Header().Set("Allow", "POST")
 		return none, refusal(http.StatusMethodNotAllowed, x402.ReasonPayload, "POST it")
 	}
-	if s.limits != nil && !s.limits.allow(r.RemoteAddr, s.Now()) {
-		w.Header().Set("Retry-After", "1")
+	if !s.spared(w, r) {
 		return none, refusal(http.StatusTooManyRequests, reasonOverLimit, "too many requests from this address")
 	}
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {

@@ -12,6 +12,7 @@ import (
 // Codes with which our Hosts say that the same call may just be sent again.
 const (
 	codeUnavailable = "payment_unavailable" // nothing was charged
+	codeOverLimit   = "over_limit"          // likewise
 	codeInternal    = "internal"
 )
 
@@ -61,9 +62,13 @@ func (a Answer) code() string {
 	return e.Code
 }
 
-func (a Answer) temporary() bool {
+func (a Answer) temporary() bool { return a.uncharged() || a.code() == codeInternal }
+
+// uncharged reports whether the Host says that nothing was charged, and to send
+// the same again.
+func (a Answer) uncharged() bool {
 	code := a.code()
-	return code == codeUnavailable || code == codeInternal
+	return code == codeUnavailable || code == codeOverLimit
 }
 
 // pending reports whether it is an RSVP whose payment is not decided yet.

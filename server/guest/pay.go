@@ -137,9 +137,8 @@ func (h *Host) pay(ctx context.Context, tool string, args any, p x402.Payment, s
 		if err == nil {
 			err = answer.refusal()
 		}
-		// Of payment_unavailable a Host says that nothing was charged. All else may
-		// be an answer that was lost behind the till.
-		sent = sent || answer.code() != codeUnavailable
+		// All else may be an answer that was lost behind the till.
+		sent = sent || !answer.uncharged()
 		if try == tries || ctx.Err() != nil || errors.Is(err, errClosed) {
 			return Answer{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 		}

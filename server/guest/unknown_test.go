@@ -20,6 +20,8 @@ func TestRefusedAfterLostAnswer(t *testing.T) {
 		"refused":                                {[]string{refuses("payment_invalid", "no")}, false},
 		"asked again":                            {[]string{again}, false},
 		"unavailable, refused":                   {[]string{refuses("payment_unavailable", "later"), refuses("event_full", "no")}, false},
+		"over a limit, refused":                  {[]string{refuses("over_limit", "later"), refuses("event_full", "no")}, false},
+		"over a limit, internal, refused":        {[]string{refuses("over_limit", "later"), refuses("internal", "oops"), refuses("event_full", "no")}, true},
 		"unavailable, asked again":               {[]string{refuses("payment_unavailable", "later"), again}, false},
 		"internal, refused":                      {[]string{refuses("internal", "oops"), refuses("payment_already_used", "no")}, true},
 		"internal, unavailable, asked again":     {[]string{refuses("internal", "oops"), refuses("payment_unavailable", "later"), again}, true},

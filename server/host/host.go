@@ -7,7 +7,7 @@
 //
 //	secret.key         32 random bytes; names users and locks their wallets
 //	network            the name of the network that its money is on
-//	server.db          users, owner-token hashes, payment claims
+//	server.db          users, owner-token hashes, payment claims, what Hosts were used for
 //	hosts/ab/abcd….db  one user's events, RSVPs, payments and wallet
 package host
 
@@ -47,9 +47,11 @@ type Config struct {
 	// one stays open that nobody uses; see [store.Options].
 	MaxOpen int
 	Idle    time.Duration
-	Log     *slog.Logger
-	Now     func() time.Time // default time.Now
-	Rand    io.Reader        // default crypto/rand.Reader
+	// Quotas are what each Host may use; the zero value is any amount.
+	Quotas Quotas
+	Log    *slog.Logger
+	Now    func() time.Time // default time.Now
+	Rand   io.Reader        // default crypto/rand.Reader
 }
 
 // cacheBytes bounds what is kept in memory of lists of events: those of some
@@ -65,6 +67,7 @@ type Hosts struct {
 	Files   *store.Files
 	secret  []byte
 	cache   *tools.Cache
+	meter   *meter
 
 	mu     sync.RWMutex
 	known  map[string]*tools.Host // Hosts that have been asked for; they are small
@@ -95,7 +98,7 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	}
 	files := store.NewFiles(store.Options{Now: c.Now, Log: c.Log, MaxOpen: c.MaxOpen, Idle: c.Idle})
 	h := &Hosts{Config: c, Server: server, Files: files, secret: secret, known: map[string]*tools.Host{},
-		cache: tools.NewCache(cacheBytes)}
+		cache: tools.NewCache(cacheBytes), meter: &meter{server: server, now: c.Now, tallies: map[dayOf]*tally{}}}
 	p := c.Payments
 	p.Claims, p.Debtors, p.Ledger, p.Wallet = server.Claims(), server, h.ledger, h.wallet
 	p.Log, p.Now, p.Rand = c.Log, c.Now, c.Rand
@@ -134,7 +137,7 @@ func (h *Hosts) newHost(ctx context.Context, user string) (*tools.Host, error) {
 		return nil, err
 	}
 	host := &tools.Host{User: u.ID, PayTo: u.WalletAddress, Store: h.Files.Host(h.path(user)), Cashier: h.Cashier,
-		Cache: h.cache, Now: h.Now, Rand: h.Rand}
+		Cache: h.cache, Quota: quota{h, u.ID}, Now: h.Now, Rand: h.Rand}
 	if !h.SignReceipts {
 		return host, nil
 	}
@@ -196,5 +199,5 @@ func (h *Hosts) Close(ctx context.Context) error {
 	h.mu.Lock()
 	h.closed = true
 	h.mu.Unlock()
-	return errors.Join(err, h.Files.Close(), h.Server.Close())
+	return errors.Join(err, h.meter.keep(ctx), h.Files.Close(), h.Server.Close())
 }
