@@ -14,7 +14,7 @@ const module = "github.com/events-concierge/concierge/"
 // mayImport says which packages of this module a package may import; docs/
 // architecture.md says why. A package that is not listed is not allowed to be.
 var mayImport = map[string][]string{
-	"server/limit":                {},
+	"server/limit":         {},
 	"payments/x402":        {},
 	"payments/evm":         {"payments/x402"},
 	"payments/wallet":      {"payments/x402", "payments/evm"},

@@ -71,21 +71,21 @@ func serveEvents(b *testing.B) *served {
 
 func (s *served) bench(b *testing.B, body string) {
 	b.Helper()
-	answer := post(b, s, s.path, body).Bytes()
+	answer := mustPost(b, s, s.path, body).Bytes()
 	b.Run("bare", func(b *testing.B) {
 		bare := bareMCP(b, answer)
 		for b.Loop() {
-			post(b, bare, "/", body)
+			mustPost(b, bare, "/", body)
 		}
 	})
 	b.Run("whole", func(b *testing.B) {
 		for b.Loop() {
-			post(b, s, s.path, body)
+			mustPost(b, s, s.path, body)
 		}
 	})
 }
 
-func post(b *testing.B, h http.Handler, path, body string) *bytes.Buffer {
+func mustPost(b *testing.B, h http.Handler, path, body string) *bytes.Buffer {
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
@@ -138,7 +138,7 @@ func BenchmarkBookFree(b *testing.B) {
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			post(b, s, s.path, body)
+			mustPost(b, s, s.path, body)
 		}
 	})
 }

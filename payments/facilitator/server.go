@@ -15,9 +15,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/events-concierge/concierge/server/limit"
 	"github.com/events-concierge/concierge/payments"
 	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/server/limit"
 )
 
 // ServerConfig is what a [Server] needs. Fields without a default must be set.
