@@ -90,6 +90,7 @@ func BenchmarkUse(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for n := 0; pb.Next(); n++ {
 			if err := all[n%len(all)].Using(b.Context(), func(any) {}); err != nil {
