@@ -248,7 +248,9 @@ func TestFiftyWriters(t *testing.T) {
 	for w := range writers {
 		wg.Go(func() {
 			for n := range each {
-				must(t)(h.BookFree(t.Context(), booking("tea", w*each+n, 1)))
+				if _, err := h.BookFree(t.Context(), booking("tea", w*each+n, 1)); err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}
