@@ -251,7 +251,7 @@ func TestEndlessBody(t *testing.T) {
 
 // Requests that come all at once in one connection are each counted.
 func TestPipelining(t *testing.T) {
-	_, addr, path := listening(t, server.Limits{User: 4}, patient, patient, patient, patient)
+	_, addr, path := listening(t, server.Limits{User: 8}, patient, patient, patient, patient)
 	l := dial(t, addr)
 	l.send("%s", strings.Repeat(post(path, listEvents), 12))
 	for i := range 12 {
@@ -263,7 +263,7 @@ func TestPipelining(t *testing.T) {
 
 // A long body takes more tokens than one, so that few can be sent.
 func TestLongBodiesCount(t *testing.T) {
-	d := newDoor(t, server.Limits{User: 20}, io.Discard)
+	d := newDoor(t, server.Limits{User: 40}, io.Discard)
 	user, _ := d.user(t, "ada@example.org")
 	long := `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"a":"` + strings.Repeat("a", 200<<10) + `"}}}`
 	if n := d.asks(10, loopback, "POST", "/mcp/users/"+user, "", long); n != 3 { // of 40 tokens, 13 each
