@@ -274,6 +274,39 @@ func TestLongBodiesCount(t *testing.T) {
 	}
 }
 
+// Large bodies that don't come to an end keep other large ones out, and no small
+// ones.
+func TestManyLargeBodies(t *testing.T) {
+	d, addr, path := listening(t, server.Limits{}, patient, patient, patient, patient)
+	large := post(path, `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"a":"`+strings.Repeat("a", 100<<10)+`"}}}`)
+	slow := make([]*line, 64)
+	for i := range slow {
+		slow[i] = dial(t, addr)
+		slow[i].send("%s", large[:len(large)-10])
+	}
+	for deadline := time.Now().Add(within); d.Large() < len(slow); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d are being read", d.Large())
+		}
+	}
+	for what, body := range map[int]string{429: large, 200: post(path, listEvents)} {
+		l := dial(t, addr)
+		l.send("%s", body)
+		if status, answer := l.answer(); status != what {
+			t.Errorf("%d bytes: %d %s", len(body), status, answer)
+		}
+	}
+	for _, l := range slow {
+		l.send("%s", large[len(large)-10:])
+		if status, body := l.answer(); status != 200 {
+			t.Errorf("a slow one: %d %s", status, body)
+		}
+	}
+	if d.Large() != 0 {
+		t.Errorf("%d are being read still", d.Large())
+	}
+}
+
 // However many connections are opened and left alone, a new one is served, and
 // one that is being answered stays.
 func TestTooManyConnections(t *testing.T) {
