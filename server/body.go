@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/events-concierge/concierge/tools"
 )
@@ -32,7 +33,8 @@ func (s *Server) readBody(r *http.Request) ([]byte, error) {
 			body = append(body, rest...)
 			<-s.large
 		default:
-			err = errBusy
+			s.limits.refusals.note(r.Context(), s.Log, "large", s.Hosts.Now())
+			err = tools.OverLimit("Too many large bodies are on their way in.", time.Second)
 		}
 	}
 	if err != nil {
@@ -46,19 +48,16 @@ func (s *Server) readBody(r *http.Request) ([]byte, error) {
 
 // unread says why a body could not be read: it is the client's doing.
 func unread(err error) error {
-	var known *problem
+	var over *tools.Error
 	var tooLarge *http.MaxBytesError
 	switch {
-	case errors.As(err, &known), errors.As(err, &tooLarge):
+	case errors.As(err, &over), errors.As(err, &tooLarge):
 		return err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &problem{status: http.StatusRequestTimeout, code: "too_slow", detail: "The body did not come in time. Nothing was changed or charged.", cause: err}
 	}
 	return &problem{status: http.StatusBadRequest, code: string(tools.CodeInvalidArgument), detail: "The body did not come whole.", cause: err}
 }
-
-var errBusy = &problem{status: http.StatusServiceUnavailable, code: "busy", retry: 1,
-	detail: "Too many large bodies are on their way in. Nothing was changed or charged. Repeat the request unchanged."}
 
 // simple refuses a JSON-RPC message that is made of more values than any of ours.
 func simple(message []byte) error {

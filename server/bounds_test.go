@@ -1,7 +1,10 @@
 package server
 
 import (
+	"context"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/events-concierge/concierge/payments"
@@ -17,4 +20,31 @@ func TestTimeouts(t *testing.T) {
 	if p := defaultPatience(); p.header > p.read || p.write < p.read+promised {
 		t.Errorf("a call may take %s to read and %s to answer, and is cut off after %s", p.read, promised, p.write)
 	}
+}
+
+// A refusal is held back; when too many are, it comes at once.
+func TestHoldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimits(Limits{})
+		start := time.Now()
+		var holding sync.WaitGroup
+		for range maxHeld {
+			holding.Go(func() { l.hold(t.Context()) })
+		}
+		synctest.Wait()
+		l.hold(t.Context())
+		if took := time.Since(start); took != 0 {
+			t.Errorf("one more is held back for %s", took)
+		}
+		holding.Wait()
+		if took := time.Since(start); took != holdBack {
+			t.Errorf("refusals come after %s", took)
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		l.hold(gone)
+		if took := time.Since(start); took != holdBack {
+			t.Errorf("who has gone is waited for until %s", took)
+		}
+	})
 }

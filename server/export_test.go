@@ -10,5 +10,8 @@ func (s *Server) SetPatience(header, read, write, idle time.Duration) {
 	s.patience = patience{header: header, read: read, write: write, idle: idle}
 }
 
+// Large returns how many large bodies are being read.
+func (s *Server) Large() int { return len(s.large) }
+
 // HoldBack is how long refusals are held back.
 const HoldBack = holdBack

@@ -89,12 +89,12 @@ func (s *street) flood(t testing.TB, clients int) (answered, refused *atomic.Int
 
 // Who floods a Host gets refusals; the guests of another get answers.
 func TestFlood(t *testing.T) {
-	s := newStreet(t, server.Limits{User: 50}) // and its clock stands still
+	s := newStreet(t, server.Limits{User: 100}) // and its clock stands still
 	ask := caller(t, s.quiet)
 	answered, refused, stop := s.flood(t, 8)
 	for i := 0; i < 99 || refused.Load() < 100; i++ {
 		if i%90 == 89 {
-			s.later(burst * time.Second)
+			s.later(time.Second)
 		}
 		if status := ask(); status != http.StatusOK {
 			t.Errorf("the quiet host answers %d", status)

@@ -251,7 +251,7 @@ func TestEndlessBody(t *testing.T) {
 
 // Requests that come all at once in one connection are each counted.
 func TestPipelining(t *testing.T) {
-	_, addr, path := listening(t, server.Limits{User: 4}, patient, patient, patient, patient)
+	_, addr, path := listening(t, server.Limits{User: 8}, patient, patient, patient, patient)
 	l := dial(t, addr)
 	l.send("%s", strings.Repeat(post(path, listEvents), 12))
 	for i := range 12 {
@@ -263,7 +263,7 @@ func TestPipelining(t *testing.T) {
 
 // A long body takes more tokens than one, so that few can be sent.
 func TestLongBodiesCount(t *testing.T) {
-	d := newDoor(t, server.Limits{User: 20}, io.Discard)
+	d := newDoor(t, server.Limits{User: 40}, io.Discard)
 	user, _ := d.user(t, "ada@example.org")
 	long := `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"a":"` + strings.Repeat("a", 200<<10) + `"}}}`
 	if n := d.asks(10, loopback, "POST", "/mcp/users/"+user, "", long); n != 3 { // of 40 tokens, 13 each
@@ -272,6 +272,44 @@ func TestLongBodiesCount(t *testing.T) {
 	if n := d.asks(1, loopback, "POST", "/mcp/users/"+user, "", `{"jsonrpc":"2.0","id":1,"method":"ping"}`); n != 0 {
 		t.Errorf("%d short ones passed", n)
 	}
+}
+
+// Large bodies that don't come to an end keep other large ones out, and no small
+// ones.
+func TestManyLargeBodies(t *testing.T) {
+	d, addr, path := listening(t, server.Limits{}, patient, patient, patient, patient)
+	large := post(path, `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"a":"`+strings.Repeat("a", 100<<10)+`"}}}`)
+	slow := make([]*line, 64)
+	for i := range slow {
+		slow[i] = dial(t, addr)
+		slow[i].send("%s", large[:len(large)-10])
+	}
+	until := func(n int) { // so many are being read
+		t.Helper()
+		for deadline := time.Now().Add(within); d.Large() != n; runtime.Gosched() {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d are being read, want %d", d.Large(), n)
+			}
+		}
+	}
+	until(len(slow))
+	for what, body := range map[int]string{429: large, 200: post(path, listEvents)} {
+		l := dial(t, addr)
+		l.send("%s", body)
+		if status, answer := l.answer(); status != what {
+			t.Errorf("%d bytes: %d %s", len(body), status, answer)
+		}
+	}
+	for _, l := range slow[8:] {
+		l.Close()
+	}
+	for _, l := range slow[:8] {
+		l.send("%s", large[len(large)-10:])
+		if status, body := l.answer(); status != 200 {
+			t.Errorf("a slow one: %d %s", status, body)
+		}
+	}
+	until(0)
 }
 
 // However many connections are opened and left alone, a new one is served, and

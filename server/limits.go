@@ -14,8 +14,8 @@ import (
 	"github.com/events-concierge/concierge/tools"
 )
 
-// Limits says how often the server may be called, in requests a second; after a
-// pause twice as many may come at once. 0 is no limit.
+// Limits says how often the server may be called, in requests a second, which may
+// come all at once. 0 is no limit.
 type Limits struct {
 	IP   float64 // by one client address
 	User float64 // by all guests of one Host together, and as often by its owner
@@ -27,11 +27,8 @@ type Limits struct {
 // DefaultLimits are far above what people and their agents do, and below what
 // one machine can serve.
 func DefaultLimits() Limits {
-	return Limits{IP: 50, User: 200, Tool: 5, Connections: 4096, ConnectionsPerIP: 256}
+	return Limits{IP: 100, User: 200, Tool: 5, Connections: 4096, ConnectionsPerIP: 256}
 }
-
-// burst is how many seconds' worth of requests may come at once.
-const burst = 2
 
 // What one address may do besides, if addresses are limited at all: a
 // registration makes a key and a file, and who guesses tokens needs many tries.
@@ -77,7 +74,7 @@ type limits struct {
 
 func newLimits(l Limits) *limits {
 	policy := func(name string, rate float64) limit.Policy {
-		return limit.Policy{Name: name, Rate: rate, Burst: int(burst * rate)}
+		return limit.Policy{Name: name, Rate: rate, Burst: int(rate)}
 	}
 	all := &limits{
 		ip:     limit.New[netip.Prefix](policy("ip", l.IP)),

@@ -99,7 +99,6 @@ const (
 	listEvents = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_events"}}`
 	aGuest     = "192.0.2.1"
 	loopback   = "127.0.0.1"
-	burst      = 2 // seconds' worth
 )
 
 func rsvpTo(event string) string {
@@ -108,7 +107,7 @@ func rsvpTo(event string) string {
 
 // One address may do so much on all paths together, and others as much beside it.
 func TestAddressLimit(t *testing.T) {
-	d := newDoor(t, server.Limits{IP: 4}, nil)
+	d := newDoor(t, server.Limits{IP: 8}, nil)
 	user, _ := d.user(t, "ada@example.org")
 	if n := d.asks(4, aGuest, "GET", "/mcp/info", "", "") + d.asks(6, aGuest, "POST", "/mcp/users/"+user, "", listEvents); n != 8 {
 		t.Errorf("%d of 10 passed, want 8", n)
@@ -125,7 +124,7 @@ func TestAddressLimit(t *testing.T) {
 		got.Header().Get("Content-Type") != "application/problem+json" {
 		t.Errorf("%d %s", got.Code, got.Body)
 	}
-	for name, want := range map[string]string{"Retry-After": "1", "RateLimit-Policy": `"ip";q=8;w=2`, "RateLimit": `"ip";r=0;t=1`} {
+	for name, want := range map[string]string{"Retry-After": "1", "RateLimit-Policy": `"ip";q=8;w=1`, "RateLimit": `"ip";r=0;t=1`} {
 		if h := got.Header().Get(name); h != want {
 			t.Errorf("%s: %s, want %s", name, h, want)
 		}
@@ -139,7 +138,7 @@ func TestAddressLimit(t *testing.T) {
 		}
 	}
 	d.later(time.Second)
-	if n := d.asks(5, aGuest, "GET", "/mcp/info", "", ""); n != 4 {
+	if n := d.asks(9, aGuest, "GET", "/mcp/info", "", ""); n != 8 {
 		t.Errorf("a second later: %d passed", n)
 	}
 	if got := d.ask(loopback, "GET", "/mcp/info", "", ""); got.Header().Get("RateLimit") != "" {
@@ -158,7 +157,7 @@ func TestAddressLimit(t *testing.T) {
 // A flood at one Host, from whatever many addresses, is that Host's alone, and
 // does not lock its owner out.
 func TestHostLimit(t *testing.T) {
-	d := newDoor(t, server.Limits{IP: 200, User: 10}, nil)
+	d := newDoor(t, server.Limits{IP: 400, User: 20}, nil)
 	flooded, token := d.user(t, "ada@example.org")
 	quiet, _ := d.user(t, "bo@example.org")
 	passed := 0
@@ -171,7 +170,7 @@ func TestHostLimit(t *testing.T) {
 	}
 	got := d.ask(aGuest, "POST", "/mcp/users/"+flooded, "", listEvents)
 	if got.Code != 429 || got.Header().Get("RateLimit") != `"ip";r=399;t=1, "guests";r=0;t=1` ||
-		got.Header().Get("RateLimit-Policy") != `"ip";q=400;w=2, "guests";q=20;w=2` {
+		got.Header().Get("RateLimit-Policy") != `"ip";q=400;w=1, "guests";q=20;w=1` {
 		t.Errorf("%d %v", got.Code, got.Header())
 	}
 	if got := d.ask(aGuest, "POST", "/mcp/users/"+quiet, "", listEvents); got.Code != 200 || got.Header().Get("RateLimit") != `"ip";r=398;t=1, "guests";r=19;t=1` {
@@ -188,7 +187,7 @@ func TestHostLimit(t *testing.T) {
 // Dear tools have a limit of their own for each guest; over MCP the refusal is
 // the tool's answer, and nothing is charged.
 func TestToolLimit(t *testing.T) {
-	d := newDoor(t, server.Limits{Tool: 1}, nil)
+	d := newDoor(t, server.Limits{Tool: 2}, nil)
 	user, token := d.user(t, "ada@example.org")
 	var event struct{ ID string }
 	created := d.ask(aGuest, "POST", "/api/users/"+user+"/events", token, `{"title":"Opera","price":"0.05","starts_at":"2026-07-01T19:00:00Z"}`)
@@ -299,7 +298,7 @@ func openAndShut(t testing.TB) (open, shut *door, ask, askShut func() *http.Requ
 		}
 	}
 	flooded, _ := shut.user(t, "bo@example.org")
-	shut.asks(burst, aGuest, "POST", "/mcp/users/"+flooded, "", listEvents)
+	shut.asks(1, aGuest, "POST", "/mcp/users/"+flooded, "", listEvents)
 	asking := func(user string) func() *http.Request {
 		return func() *http.Request { return request(aGuest, "POST", "/mcp/users/"+user, "", listEvents) }
 	}

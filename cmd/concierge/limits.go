@@ -15,9 +15,9 @@ import (
 // addLimits adds the flags for how often the server may be called.
 func addLimits(cmd *cobra.Command, l *server.Limits) {
 	d := server.DefaultLimits()
-	cmd.Flags().Float64Var(&l.IP, "rate-ip", d.IP, "requests a second from one address (an IPv4 address or an IPv6 /64, not this machine); twice as many at once; 0: any number")
-	cmd.Flags().Float64Var(&l.User, "rate-user", d.User, "requests a second to one Host from all its guests, and as many from its owner; twice as many at once; 0: any number")
-	cmd.Flags().Float64Var(&l.Tool, "rate-tool", d.Tool, "bookings and cancellations a second from one address at one Host; twice as many at once; 0: any number")
+	cmd.Flags().Float64Var(&l.IP, "rate-ip", d.IP, "requests a second from one address (an IPv4 address or an IPv6 /64, not this machine), or all at once; 0: any number")
+	cmd.Flags().Float64Var(&l.User, "rate-user", d.User, "requests a second to one Host from all its guests, and as many from its owner, or all at once; 0: any number")
+	cmd.Flags().Float64Var(&l.Tool, "rate-tool", d.Tool, "bookings and cancellations a second from one address at one Host, or all at once; 0: any number")
 	cmd.Flags().IntVar(&l.Connections, "max-connections", d.Connections, "connections at a time; 0: any number")
 	cmd.Flags().IntVar(&l.ConnectionsPerIP, "max-connections-ip", d.ConnectionsPerIP, "connections at a time from one address, not this machine; 0: any number")
 }
