@@ -24,9 +24,10 @@ var mayImport = map[string][]string{
 	"store":                {"payments", "payments/x402"},
 	"tools":                {"payments", "payments/x402", "store"},
 	"server/host":          {"tools", "payments", "payments/x402", "payments/wallet", "store"},
+	"server/mail":          {},
 	"server/guest":         {"payments/x402", "payments/wallet"},
 	"server":               {"server/host", "server/guest", "tools", "store", "payments", "payments/x402"},
-	"cmd/concierge": {"server", "server/host", "server/guest", "tools", "store", "payments", "payments/x402",
+	"cmd/concierge": {"server", "server/host", "server/guest", "server/mail", "tools", "store", "payments", "payments/x402",
 		"payments/evm", "payments/wallet", "payments/devnet", "payments/facilitator"},
 	"cmd/torture": {"payments/x402", "payments/evm", "payments/wallet", "payments/crashpoint"},
 }

@@ -29,7 +29,7 @@ func FuzzRequest(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { hosts.Close(context.Background()) })
-	user, token, err := hosts.Register(f.Context(), "ada@example.org", x402.Address{1})
+	user, token, err := hosts.Register(f.Context(), host.Registration{Email: "ada@example.org", PayTo: x402.Address{1}})
 	if err != nil {
 		f.Fatal(err)
 	}

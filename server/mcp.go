@@ -10,6 +10,7 @@ import (
 
 	"github.com/mark3labs/mcp-go/mcp"
 
+	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
 )
 
@@ -100,26 +101,44 @@ func (s *Server) call(r *http.Request) (*tools.Call, error) {
 	}
 	scheme, token, _ := strings.Cut(credential[0], " ")
 	if len(credential) == 1 && strings.EqualFold(scheme, "Bearer") {
-		c.Owner, err = s.Hosts.IsOwner(r.Context(), user, strings.TrimSpace(token))
+		c.Scope, err = s.Hosts.Scope(r.Context(), user, strings.TrimSpace(token))
 	}
-	if err == nil && !c.Owner {
+	if err == nil && c.Scope == "" {
 		err = errWrongToken
 	}
 	return c, err
 }
 
-// ownerCall is call for what only an owner may do.
+// allowed is call for what is allowed to who may call a tool.
+func (s *Server) allowed(r *http.Request, tool string) (*tools.Call, error) {
+	c, err := s.call(r)
+	if err != nil {
+		return c, err
+	}
+	if err = c.May(tool); err != nil && c.Scope == "" {
+		err = errNoToken
+	}
+	return c, err
+}
+
+// ownerCall is call for what is the owner's alone, and no tool.
 func (s *Server) ownerCall(r *http.Request) (*tools.Call, error) {
 	c, err := s.call(r)
-	if err == nil && !c.Owner {
+	switch {
+	case err != nil:
+	case c.Scope == "":
 		err = errNoToken
+	case c.Scope != store.ScopeOwner:
+		err = errWrongScope
 	}
 	return c, err
 }
 
 var (
 	errWrongToken = &problem{status: http.StatusUnauthorized, code: "wrong_token",
-		detail: "The token is not one of this host's. Send the owner token as Authorization: Bearer, or no token to call as a guest."}
+		detail: "The token is not one of this host's. Send one that is as Authorization: Bearer, or none to call as a guest."}
 	errNoToken = &problem{status: http.StatusUnauthorized, code: string(tools.CodeNotAllowed),
 		detail: "This is for the owner. Send the owner token as Authorization: Bearer."}
+	errWrongScope = &problem{status: http.StatusForbidden, code: string(tools.CodeNotAllowed),
+		detail: "This wants a token of scope owner."}
 )

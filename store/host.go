@@ -64,3 +64,12 @@ func wallet(ctx context.Context, q rowQuerier) ([]byte, error) {
 	}
 	return sealed, err
 }
+
+// Copy writes all that is committed into a new database at path, which must not
+// be there. Writers wait meanwhile.
+func (h *Host) Copy(ctx context.Context, path string) error {
+	return h.f.write.alone(ctx, "copy the file", func(c *sql.Conn) error {
+		_, err := c.ExecContext(ctx, `VACUUM INTO ?`, path)
+		return err
+	})
+}

@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,6 +20,10 @@ import (
 type Options struct {
 	// Now is the clock. If nil, it is time.Now.
 	Now func() time.Time
+	// Secret keys the hashes of what a server's file must recognise and not tell.
+	Secret []byte
+	// Existing has a file that is not there be [ErrNoFile], rather than made.
+	Existing bool
 }
 
 // busyTimeout is how long a call waits for another process.
@@ -50,6 +56,11 @@ func open(ctx context.Context, path string, k kind, o Options) (_ *file, err err
 	}
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
+	}
+	if o.Existing {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, ErrNoFile
+		}
 	}
 	if err := createFile(path); err != nil {
 		return nil, err
@@ -99,7 +110,7 @@ func dsn(path string, readOnly bool) string {
 		"_error_rc":     {"1"},
 		"_foreign_keys": {"1"},
 		"_synchronous":  {"FULL"},
-		"_pragma":       {"cache_size(-256)", "trusted_schema(0)"},
+		"_pragma":       {"cache_size(-256)", "trusted_schema(0)", "secure_delete(1)"}, // what is deleted is gone
 	}
 	if readOnly {
 		q.Set("_query_only", "1")

@@ -214,6 +214,22 @@ func (w *writer) withdraw(op *write) bool {
 	return false
 }
 
+// alone runs f on the connection, outside of any transaction.
+func (w *writer) alone(ctx context.Context, what string, f func(*sql.Conn) error) error {
+	select {
+	case w.lead <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("%s: %w", what, ctx.Err())
+	case <-w.closed:
+		return fmt.Errorf("%s: %w", what, ErrClosed)
+	}
+	defer func() { <-w.lead }()
+	if err := f(w.conn); err != nil {
+		return fmt.Errorf("%s: %w", what, classify(err))
+	}
+	return nil
+}
+
 // close ends the connection, after the batch under way and never to be led
 // again. The checkpoint waits for nobody: if other processes read, it is
 // theirs to finish.

@@ -140,7 +140,7 @@ type GetRevenueInput struct {
 	EventID string `json:"event_id,omitempty" jsonschema:"one event; absent: all of them"`
 }
 
-// GetRevenue returns what was earned. Owner only.
+// GetRevenue returns what was earned.
 func (h *Host) GetRevenue(ctx context.Context, in GetRevenueInput) (Revenue, error) {
 	if in.EventID != "" {
 		if _, err := h.Store.Event(ctx, in.EventID); err != nil {

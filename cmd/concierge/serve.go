@@ -29,6 +29,7 @@ type serveOptions struct {
 	origins         []string
 	hosts           hostsFlags
 	network         networkFlags
+	accounts        accountFlags
 	log             logFlags
 }
 
@@ -62,12 +63,17 @@ func newServe() *cobra.Command {
 	cmd.Flags().StringVar(&o.publicURL, "public-url", "", "where clients reach this server, such as https://events.example.org")
 	cmd.Flags().StringSliceVar(&o.origins, "cors-origin", nil, "web origins whose pages may call this server")
 	o.network.addSettling(cmd)
+	o.accounts.add(cmd)
 	o.log.add(cmd, "info")
 	return cmd
 }
 
 func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Logger) (err error) {
 	public, err := publicURL(o.publicURL)
+	if err != nil {
+		return err
+	}
+	registration, err := o.accounts.open(o.network.name)
 	if err != nil {
 		return err
 	}
@@ -88,7 +94,7 @@ func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Lo
 	}
 	defer func() { err = errors.Join(err, stop()) }()
 
-	c := server.Config{Hosts: hosts, Version: version, Log: log, PublicURL: public, Origins: o.origins,
+	c := server.Config{Hosts: hosts, Version: version, Log: log, PublicURL: public, Origins: o.origins, Registration: registration,
 		Ready: side.ready, Network: side.network, Asset: side.asset}
 	if side.chain != nil {
 		c.Devnet = side.chain.Handler()

@@ -7,7 +7,7 @@
 //
 //	secret.key         32 random bytes; names users and locks their wallets
 //	network            the name of the network that its money is on
-//	server.db          users, owner-token hashes, payment claims
+//	server.db          users, hashes of their tokens, payment claims
 //	hosts/ab/abcd….db  one user's events, RSVPs, payments and wallet
 package host
 
@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/events-concierge/concierge/payments"
@@ -43,9 +44,13 @@ type Config struct {
 	// SignReceipts has the Hosts sign their offers and receipts, each with its own
 	// wallet. A Host whose guests pay to an address elsewhere signs nothing.
 	SignReceipts bool
-	Log          *slog.Logger
-	Now          func() time.Time // default time.Now
-	Rand         io.Reader        // default crypto/rand.Reader
+	// Lease is for how long a Host that is open is served without another look at
+	// whether its user is still there; [Hosts.Remove] waits until no other process
+	// can think so. It must be the same for all processes. Default 1 s.
+	Lease time.Duration
+	Log   *slog.Logger
+	Now   func() time.Time // default time.Now
+	Rand  io.Reader        // default crypto/rand.Reader
 }
 
 // Hosts are all users of one data directory. Safe for concurrent use, and by
@@ -55,6 +60,8 @@ type Hosts struct {
 	Server  *store.Server
 	Cashier *payments.Cashier
 	secret  []byte
+	uses    uses
+	stop    func() // ends what notes them
 
 	mu     sync.Mutex
 	open   map[string]*entry
@@ -63,9 +70,11 @@ type Hosts struct {
 
 // entry is one Host, or the attempt to open it.
 type entry struct {
-	ready chan struct{} // closed when host or err is set
+	ready chan struct{} // closed when host and since, or err, is set
 	host  *tools.Host
+	since time.Time // that the user has been registered
 	err   error
+	seen  atomic.Int64 // when the user was last found there, in nanoseconds since 1970
 }
 
 // Open opens the data directory. Close it to wait for payments under way.
@@ -75,6 +84,9 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Reader
+	}
+	if c.Lease == 0 {
+		c.Lease = time.Second
 	}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
@@ -86,7 +98,7 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server secret: %w", err)
 	}
-	server, err := store.OpenServer(ctx, filepath.Join(c.Dir, "server.db"), store.Options{Now: c.Now})
+	server, err := store.OpenServer(ctx, filepath.Join(c.Dir, "server.db"), store.Options{Now: c.Now, Secret: derive(secret, "spent", "")})
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +107,10 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	p.Claims, p.Debtors, p.Ledger, p.Wallet = server.Claims(), server, h.ledger, h.wallet
 	p.Log, p.Now, p.Rand = c.Log, c.Now, c.Rand
 	h.Cashier = payments.New(p)
+	noting, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var done sync.WaitGroup
+	done.Go(func() { h.keepUses(noting) })
+	h.stop = func() { cancel(); done.Wait() }
 	return h, nil
 }
 
@@ -113,11 +129,10 @@ func (h *Hosts) Host(ctx context.Context, user string) (*tools.Host, error) {
 		h.open[user] = e
 		h.mu.Unlock()
 		// Others wait for this attempt, so it must not die with this caller.
-		e.host, e.err = h.openHost(context.WithoutCancel(ctx), user)
+		e.seen.Store(h.Now().UnixNano())
+		e.host, e.since, e.err = h.openHost(context.WithoutCancel(ctx), user)
 		if e.err != nil {
-			h.mu.Lock()
-			delete(h.open, user)
-			h.mu.Unlock()
+			h.drop(user, e)
 		}
 		close(e.ready)
 		return e.host, e.err
@@ -125,17 +140,70 @@ func (h *Hosts) Host(ctx context.Context, user string) (*tools.Host, error) {
 	h.mu.Unlock()
 	select {
 	case <-e.ready:
-		return e.host, e.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	if e.err != nil {
+		return nil, e.err
+	}
+	switch there, err := h.there(ctx, e); {
+	case err != nil:
+		return nil, err
+	case !there:
+		if err := h.retire(user, e); err != nil {
+			h.Log.Warn("a removed host did not close", "user", user, "err", err)
+		}
+		return h.Host(ctx, user) // they may have come back
+	}
+	return e.host, nil
 }
 
-func (h *Hosts) openHost(ctx context.Context, user string) (*tools.Host, error) {
+// there reports whether the user of an open Host is still there, as far as is
+// known within the lease.
+func (h *Hosts) there(ctx context.Context, e *entry) (bool, error) {
+	now := h.Now()
+	if age := now.UnixNano() - e.seen.Load(); age >= 0 && age < int64(h.Lease) {
+		return true, nil
+	}
+	switch u, err := h.Server.User(ctx, e.host.User); {
+	case errors.Is(err, store.ErrUserNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	case !u.CreatedAt.Equal(e.since): // removed, and registered anew
+		return false, nil
+	}
+	e.seen.Store(now.UnixNano())
+	return true, nil
+}
+
+// drop takes a Host out of those that are open.
+func (h *Hosts) drop(user string, e *entry) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.open[user] == e {
+		delete(h.open, user)
+	}
+}
+
+// retire closes the Host of a user who is gone. Who is still at work with it is
+// told that it is closed: its file must not be used, or made again.
+func (h *Hosts) retire(user string, e *entry) error {
+	h.drop(user, e)
+	return e.host.Store.Close()
+}
+
+func (h *Hosts) openHost(ctx context.Context, user string) (*tools.Host, time.Time, error) {
 	u, err := h.Server.User(ctx, user)
 	if err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
+	host, err := h.openFile(ctx, u)
+	return host, u.CreatedAt, err
+}
+
+func (h *Hosts) openFile(ctx context.Context, u store.User) (*tools.Host, error) {
+	user := u.ID
 	file, err := store.OpenHost(ctx, h.path(user), store.Options{Now: h.Now})
 	if err != nil {
 		return nil, fmt.Errorf("open the host of %s: %w", user, err)
@@ -199,6 +267,7 @@ func (h *Hosts) unseal(ctx context.Context, host *tools.Host) (*wallet.Local, er
 // files. Calls of Hosts must have ended before.
 func (h *Hosts) Close(ctx context.Context) error {
 	err := h.Cashier.Close(ctx)
+	h.stop()
 	h.mu.Lock()
 	h.closed = true
 	var last []*entry
@@ -211,6 +280,9 @@ func (h *Hosts) Close(ctx context.Context) error {
 		if e.host != nil {
 			err = errors.Join(err, e.host.Store.Close())
 		}
+	}
+	if noteErr := h.noteUses(ctx); !errors.Is(noteErr, store.ErrClosed) { // closed before
+		err = errors.Join(err, noteErr)
 	}
 	return errors.Join(err, h.Server.Close())
 }
