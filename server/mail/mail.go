@@ -4,21 +4,21 @@
 package mail
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/mail"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
 )
-
-// timeout bounds each of connecting, and sending.
-const timeout = 6 * time.Second
 
 // Config says which mail server, and as whom.
 type Config struct {
@@ -27,14 +27,18 @@ type Config struct {
 	Server string
 	// From is who the mails are from: an address, or a name with one.
 	From string
-	// Who is known to the server by these; empty: it wants to know nobody.
+	// Who the server knows; empty: it wants to know nobody. Without STARTTLS they are
+	// sent by AUTH PLAIN.
 	User, Password string
+	// Timeout bounds connecting, and then sending. Default 6 s.
+	Timeout time.Duration
 }
 
 // Sender sends codes. Safe for concurrent use.
 type Sender struct {
 	host string
 	from string
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
 	opts []gomail.Option
 }
 
@@ -48,24 +52,40 @@ func New(c Config) (*Sender, error) {
 	if _, err := mail.ParseAddress(c.From); err != nil {
 		return nil, errors.New(`the sender is not an address, such as "Events <events@example.org>"`)
 	}
-	s := &Sender{host: host, from: c.From, opts: []gomail.Option{gomail.WithPort(port), gomail.WithTimeout(timeout), gomail.WithoutNoop()}}
+	s := &Sender{host: host, from: c.From, opts: []gomail.Option{gomail.WithPort(port), gomail.WithTimeout(cmp.Or(c.Timeout, 6*time.Second)), gomail.WithoutNoop()}}
+	auth := gomail.SMTPAuthPlain
+	dialer := &net.Dialer{}
+	s.dial = dialer.DialContext
 	switch {
 	case isLoopback(host):
 		s.opts = append(s.opts, gomail.WithTLSPolicy(gomail.NoTLS))
 	case port == 465:
 		s.opts = append(s.opts, gomail.WithSSL())
+		s.dial = (&tls.Dialer{NetDialer: dialer}).DialContext
 	default:
+		auth = gomail.SMTPAuthAutoDiscover
 		s.opts = append(s.opts, gomail.WithTLSPolicy(gomail.TLSMandatory))
 	}
 	if c.User != "" {
-		s.opts = append(s.opts, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover), gomail.WithUsername(c.User), gomail.WithPassword(c.Password))
+		s.opts = append(s.opts, gomail.WithSMTPAuth(auth), gomail.WithUsername(c.User), gomail.WithPassword(c.Password))
 	}
 	return s, nil
 }
 
 // SendCode sends a code that is valid for so long.
 func (s *Sender) SendCode(ctx context.Context, email, code string, valid time.Duration) error {
-	client, err := gomail.NewClient(s.host, s.opts...)
+	// The library leaves a connection open on which it could not come to terms.
+	var conn net.Conn
+	defer func() {
+		if conn != nil {
+			_ = conn.Close()
+		}
+	}()
+	client, err := gomail.NewClient(s.host, append(slices.Clone(s.opts), gomail.WithDialContextFunc(
+		func(ctx context.Context, network, address string) (_ net.Conn, err error) {
+			conn, err = s.dial(ctx, network, address)
+			return conn, err
+		}))...)
 	if err != nil {
 		return fmt.Errorf("mail: %w", err)
 	}
