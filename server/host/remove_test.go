@@ -2,6 +2,7 @@ package host_test
 
 import (
 	"archive/zip"
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -360,5 +361,42 @@ func TestRemovalsOneByOne(t *testing.T) {
 	}
 	if removed != 1 {
 		t.Errorf("removed %d times", removed)
+	}
+}
+
+// Over stdio a Host is served until its user is removed.
+func TestServedUntilRemoved(t *testing.T) {
+	dir := t.TempDir()
+	serving, h := leased(t, dir), leased(t, dir)
+	u := register(t, serving, "ada@example.org")
+	in, out := io.Pipe()
+	answers, answered := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- serving.ServeHost(context.Background(), tools.NewServer("test", slog.New(slog.DiscardHandler)), u.ID, store.ScopeOwner, in, answered)
+		in.Close()
+		answered.Close()
+	}()
+	lines := bufio.NewReader(answers)
+	list := callLine(1, "list_events")
+	if _, err := io.WriteString(out, hello+list); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if line, err := lines.ReadString('\n'); err != nil || strings.Contains(line, "isError") {
+			t.Fatalf("%s, %v", line, err)
+		}
+	}
+	if err := h.Remove(t.Context(), u.ID, export(t)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(out, list); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, store.ErrUserNotFound) {
+		t.Errorf("it ended with %v", err)
+	}
+	if left := files(t, dir, u.ID); len(left) > 0 {
+		t.Errorf("there are still %v", left)
 	}
 }
