@@ -16,7 +16,6 @@ import (
 	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/host"
-	"github.com/events-concierge/concierge/store"
 )
 
 // envExportPassphrase locks the wallet in an export; it is never a flag.
@@ -59,7 +58,7 @@ func (o *removeOptions) remove(cmd *cobra.Command, h *host.Hosts, who string) er
 	if err != nil {
 		return err
 	}
-	if d.Stage == store.RemovalDeleting {
+	if d.Exported {
 		fmt.Fprintln(notice, "Going on with a removal that was broken off; its export is written already.")
 		return h.Remove(ctx, user, host.Export{})
 	}

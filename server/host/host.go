@@ -8,6 +8,7 @@
 //	secret.key         32 random bytes; names users and locks their wallets
 //	network            the name of the network that its money is on
 //	server.db          users, hashes of their tokens, payment claims
+//	removal.lock       held while a user is removed
 //	hosts/ab/abcd….db  one user's events, RSVPs, payments and wallet
 package host
 
@@ -204,7 +205,12 @@ func (h *Hosts) openHost(ctx context.Context, user string) (*tools.Host, time.Ti
 
 func (h *Hosts) openFile(ctx context.Context, u store.User) (*tools.Host, error) {
 	user := u.ID
-	file, err := store.OpenHost(ctx, h.path(user), store.Options{Now: h.Now})
+	file, err := store.OpenHost(ctx, h.path(user), store.Options{Now: h.Now, Existing: true})
+	if errors.Is(err, store.ErrNoFile) { // it was never used; or it was deleted just now
+		if _, err = h.Server.User(ctx, user); err == nil {
+			file, err = store.OpenHost(ctx, h.path(user), store.Options{Now: h.Now})
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the host of %s: %w", user, err)
 	}

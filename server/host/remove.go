@@ -28,19 +28,29 @@ func (e *UnfinishedError) Error() string {
 
 // Departure is what there is to know before a user is removed.
 type Departure struct {
-	// Stage is how far a removal that was broken off had come; "" if there was none.
-	Stage store.Removal
+	// Exported: a removal was broken off after its export was written. Nothing is
+	// left to do but to go on, and the rest is zero.
+	Exported bool
 	// Wallet is the one that this server holds for the user; zero: none. Whatever
 	// is in it can only be had with its key.
 	Wallet x402.Address
 	Open   []Unfinished
 }
 
-// Departure looks at a user who is to be removed, and changes nothing. Errors:
-// [store.ErrUserNotFound].
+// Departure looks at a user who is to be removed. A removal that was broken off
+// before its export was written is given up: what is open may need the Host to
+// come to its end. Errors: [store.ErrUserNotFound].
 func (h *Hosts) Departure(ctx context.Context, user string) (d Departure, err error) {
-	_, d.Stage, err = h.Server.Removal(ctx, user)
-	if err != nil || d.Stage == store.RemovalDeleting {
+	unlock, err := h.lockRemovals()
+	if err != nil {
+		return d, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	_, stage, err := h.Server.Removal(ctx, user)
+	if err != nil || stage == store.RemovalDeleting {
+		return Departure{Exported: err == nil}, err
+	}
+	if err := h.Server.StopRemoval(ctx, user); err != nil {
 		return d, err
 	}
 	err = h.withFile(ctx, user, func(file *store.Host) error {
@@ -64,12 +74,11 @@ func (h *Hosts) Departure(ctx context.Context, user string) (d Departure, err er
 // that, or when it was broken off, another Remove goes on. Errors:
 // [store.ErrUserNotFound], [*UnfinishedError], and those of the export.
 func (h *Hosts) Remove(ctx context.Context, user string, e Export) (err error) {
-	// One at a time: a slower one must not delete the file of who has come back.
-	lock := flock.New(filepath.Join(h.Dir, "removal.lock"), flock.SetPermissions(0o600))
-	if ok, err := lock.TryLock(); err != nil || !ok {
-		return errors.Join(errors.New("another user is being removed; run it again when that is done"), err)
+	unlock, err := h.lockRemovals()
+	if err != nil {
+		return err
 	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
+	defer func() { err = errors.Join(err, unlock()) }()
 	u, stage, err := h.Server.StartRemoval(ctx, user)
 	if err != nil {
 		return err
@@ -86,6 +95,16 @@ func (h *Hosts) Remove(ctx context.Context, user string, e Export) (err error) {
 		return fmt.Errorf("delete the files of %s (run it again): %w", user, err)
 	}
 	return h.Server.FinishRemoval(ctx, user)
+}
+
+// lockRemovals has one user removed at a time: a slower removal must not delete the
+// file of who has come back.
+func (h *Hosts) lockRemovals() (unlock func() error, err error) {
+	lock := flock.New(filepath.Join(h.Dir, "removal.lock"), flock.SetPermissions(0o600))
+	if ok, err := lock.TryLock(); err != nil || !ok {
+		return nil, errors.Join(errors.New("another user is being removed; run it again when that is done"), err)
+	}
+	return lock.Close, nil
 }
 
 // depart is the part of a removal that can be taken back: wait until nobody begins

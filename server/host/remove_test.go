@@ -106,7 +106,7 @@ func TestRemove(t *testing.T) {
 	}
 
 	d, err := h.Departure(t.Context(), ada.ID)
-	if err != nil || d.Stage != "" || d.Wallet != ada.WalletAddress || len(d.Open) > 0 {
+	if err != nil || d.Exported || d.Wallet != ada.WalletAddress || len(d.Open) > 0 {
 		t.Fatalf("%+v, %v", d, err)
 	}
 	e := export(t)
@@ -284,15 +284,18 @@ func TestRemovalResumed(t *testing.T) {
 				t.Errorf("registered while half removed: %v", err)
 			}
 			d, err := h.Departure(t.Context(), u.ID)
-			if err != nil || d.Stage == "" {
+			if err != nil || d.Exported == (name == "closing") {
 				t.Fatalf("%+v, %v", d, err)
+			}
+			if _, err := h.Host(t.Context(), u.ID); (err == nil) == d.Exported {
+				t.Errorf("looked at, and: %v", err)
 			}
 			e := export(t)
 			if err := h.Remove(t.Context(), u.ID, e); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := os.Stat(e.Path); (err == nil) != (d.Stage == store.RemovalClosing) {
-				t.Errorf("an export at stage %s: %v", d.Stage, err)
+			if _, err := os.Stat(e.Path); (err == nil) == d.Exported {
+				t.Errorf("an export: %v", err)
 			}
 			if left := files(t, dir, u.ID); len(left) > 0 {
 				t.Errorf("there are still %v", left)
