@@ -19,7 +19,7 @@ const (
 // AddCode notes the code that is about to be sent to an email, in place of the
 // one before. Both are hashes. Errors: [ErrTooManyCodes].
 func (s *Server) AddCode(ctx context.Context, email, code [sha256.Size]byte) error {
-	return s.f.write.do(ctx, "note a code", func(ctx context.Context, t *tx) error {
+	return s.write(ctx, "note a code", func(ctx context.Context, t *tx) error {
 		now, hourAgo := millis(t.now), millis(t.now.Add(-time.Hour))
 		if _, err := t.exec(ctx, `DELETE FROM codes WHERE since <= ? AND expires_at <= ?`, hourAgo, now); err != nil {
 			return err
@@ -40,7 +40,7 @@ func (s *Server) AddCode(ctx context.Context, email, code [sha256.Size]byte) err
 // [CodeTries] of them the right one is wrong too. Errors: [ErrCode].
 func (s *Server) UseCode(ctx context.Context, email, code [sha256.Size]byte) error {
 	right := false
-	err := s.f.write.do(ctx, "use a code", func(ctx context.Context, t *tx) error {
+	err := s.write(ctx, "use a code", func(ctx context.Context, t *tx) error {
 		right = false
 		var want [sha256.Size]byte
 		err := t.row(ctx, `SELECT code FROM codes WHERE email = ? AND code IS NOT NULL AND tries > 0 AND expires_at > ?`,

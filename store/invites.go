@@ -8,7 +8,7 @@ import (
 
 // AddInvite lets one user register with the code of this hash, until it expires.
 func (s *Server) AddInvite(ctx context.Context, hash [sha256.Size]byte, expires time.Time) error {
-	return s.f.write.do(ctx, "add an invitation", func(ctx context.Context, t *tx) error {
+	return s.write(ctx, "add an invitation", func(ctx context.Context, t *tx) error {
 		if _, err := t.exec(ctx, `DELETE FROM invites WHERE expires_at <= ?`, millis(t.now)); err != nil {
 			return err
 		}
@@ -20,16 +20,15 @@ func (s *Server) AddInvite(ctx context.Context, hash [sha256.Size]byte, expires 
 // CheckInvite tells whether [Server.AddUser] would take an invitation. Errors:
 // [ErrInvite].
 func (s *Server) CheckInvite(ctx context.Context, hash [sha256.Size]byte) error {
-	var valid bool
-	err := s.f.read.row(ctx, `SELECT EXISTS (SELECT 1 FROM invites WHERE hash = ? AND expires_at > ?)`,
-		hash[:], s.f.now().UnixMilli()).Scan(&valid)
-	if err == nil && !valid {
-		err = ErrInvite
-	}
-	if err != nil {
-		return s.f.read.fail("check an invitation", err, nil)
-	}
-	return nil
+	_, err := view(ctx, s.handle, "check an invitation", func(ctx context.Context, q *statements) (valid bool, err error) {
+		err = q.row(ctx, `SELECT EXISTS (SELECT 1 FROM invites WHERE hash = ? AND expires_at > ?)`,
+			hash[:], millis(s.now())).Scan(&valid)
+		if err == nil && !valid {
+			err = ErrInvite
+		}
+		return valid, err
+	})
+	return err
 }
 
 func useInvite(ctx context.Context, t *tx, hash [sha256.Size]byte) error {

@@ -34,7 +34,7 @@ const claimBatch = 500
 // before. From then on the user is [ErrUserLeaving] and nothing new is claimed or
 // owed. Errors: [ErrUserNotFound].
 func (s *Server) StartRemoval(ctx context.Context, user string) (u User, stage Removal, err error) {
-	err = s.f.write.do(ctx, "start a removal", func(ctx context.Context, t *tx) error {
+	err = s.write(ctx, "start a removal", func(ctx context.Context, t *tx) error {
 		if u, stage, err = removal(ctx, t, user); err != nil || stage != "" {
 			return err
 		}
@@ -47,12 +47,12 @@ func (s *Server) StartRemoval(ctx context.Context, user string) (u User, stage R
 
 // Removal returns a user who may be leaving, and how far their removal has come; ""
 // if none was begun. Errors: [ErrUserNotFound].
-func (s *Server) Removal(ctx context.Context, user string) (User, Removal, error) {
-	u, stage, err := removal(ctx, s.f.read, user)
-	if err != nil {
-		return User{}, "", s.f.read.fail("read a removal", err, nil)
-	}
-	return u, stage, nil
+func (s *Server) Removal(ctx context.Context, user string) (u User, stage Removal, err error) {
+	u, err = view(ctx, s.handle, "read a removal", func(ctx context.Context, q *statements) (u User, err error) {
+		u, stage, err = removal(ctx, q, user)
+		return u, err
+	})
+	return u, stage, err
 }
 
 func removal(ctx context.Context, q rowQuerier, user string) (u User, stage Removal, err error) {
@@ -65,7 +65,7 @@ func removal(ctx context.Context, q rowQuerier, user string) (u User, stage Remo
 
 // StopRemoval opens a user's Host again, if it is not too late.
 func (s *Server) StopRemoval(ctx context.Context, user string) error {
-	return s.f.write.do(ctx, "stop a removal", func(ctx context.Context, t *tx) error {
+	return s.write(ctx, "stop a removal", func(ctx context.Context, t *tx) error {
 		_, err := t.exec(ctx, `DELETE FROM removals WHERE user_id = ? AND state = 'closing'`, user)
 		return err
 	})
@@ -73,7 +73,7 @@ func (s *Server) StopRemoval(ctx context.Context, user string) error {
 
 // CommitRemoval makes a removal one that can only be finished.
 func (s *Server) CommitRemoval(ctx context.Context, user string) error {
-	return s.f.write.do(ctx, "commit a removal", func(ctx context.Context, t *tx) error {
+	return s.write(ctx, "commit a removal", func(ctx context.Context, t *tx) error {
 		n, err := t.exec(ctx, `UPDATE removals SET state = 'deleting' WHERE user_id = ? AND state IN ('closing', 'deleting')`, user)
 		if err == nil && n == 0 { // somebody else has given it up, or was faster
 			return ErrUserNotFound
@@ -86,12 +86,14 @@ func (s *Server) CommitRemoval(ctx context.Context, user string) error {
 // user themself. Of their claims hashes stay. It may be repeated.
 func (s *Server) FinishRemoval(ctx context.Context, user string) error {
 	for after := int64(0); ; {
-		batch, err := list(ctx, s.f.read, func(s scanner) (n int64, err error) {
-			err = s.Scan(&n)
-			return n, err
-		}, `SELECT rowid FROM claims WHERE rowid > ? AND user_id = ? ORDER BY rowid LIMIT ?`, after, user, claimBatch)
+		batch, err := view(ctx, s.handle, "list claims", func(ctx context.Context, q *statements) ([]int64, error) {
+			return list(ctx, q, func(s scanner) (n int64, err error) {
+				err = s.Scan(&n)
+				return n, err
+			}, `SELECT rowid FROM claims WHERE rowid > ? AND user_id = ? ORDER BY rowid LIMIT ?`, after, user, claimBatch)
+		})
 		if err != nil {
-			return s.f.read.fail("list claims", err, nil)
+			return err
 		}
 		if len(batch) == 0 {
 			break
@@ -101,7 +103,7 @@ func (s *Server) FinishRemoval(ctx context.Context, user string) error {
 		}
 		after = batch[len(batch)-1]
 	}
-	return s.f.write.do(ctx, "finish a removal", func(ctx context.Context, t *tx) error {
+	return s.write(ctx, "finish a removal", func(ctx context.Context, t *tx) error {
 		for _, query := range []string{`DELETE FROM users WHERE id = ?`, `DELETE FROM debtors WHERE user_id = ?`} {
 			if _, err := t.exec(ctx, query, user); err != nil {
 				return err
@@ -117,7 +119,7 @@ func (s *Server) FinishRemoval(ctx context.Context, user string) error {
 
 // spend puts hashes in the place of claims.
 func (s *Server) spend(ctx context.Context, rows []int64) error {
-	return s.f.write.do(ctx, "forget claims", func(ctx context.Context, t *tx) error {
+	return s.write(ctx, "forget claims", func(ctx context.Context, t *tx) error {
 		for _, n := range rows {
 			c, err := scanClaim(t.row(ctx, `SELECT `+claimColumns+` FROM claims WHERE rowid = ?`, n))
 			if errors.Is(err, sql.ErrNoRows) {

@@ -14,22 +14,22 @@ import (
 // Server is what the Hosts of one server share: who the users are, and which
 // payments have been begun. Its methods may be called at the same time.
 type Server struct {
+	handle
 	keyed
-	f *file
 }
 
 // OpenServer opens a server's file like [OpenHost] does a user's.
 func OpenServer(ctx context.Context, path string, o Options) (*Server, error) {
-	f, err := open(ctx, path, kindOf("server", serverID), o)
+	h, err := openAlone(ctx, path, kindOf("server", serverID), o)
 	if err != nil {
 		return nil, err
 	}
-	return &Server{keyed{o.Secret}, f}, nil
+	return &Server{h, keyed{o.Secret}}, nil
 }
 
 // Close waits for the change under way, and closes the file. Calls after it,
 // and those that still wait, are [ErrClosed].
-func (s *Server) Close() error { return s.f.close() }
+func (s *Server) Close() error { return s.files.Close() }
 
 // User is the owner of a Host.
 type User struct {
@@ -43,7 +43,7 @@ type User struct {
 // invitation, if there has to be one. Errors: [ErrUserExists], [ErrInvite],
 // [ErrInvalid] if there is no id.
 func (s *Server) AddUser(ctx context.Context, u User, token Token, invite *[sha256.Size]byte) error {
-	return s.f.write.do(ctx, "add a user", func(ctx context.Context, t *tx) error {
+	return s.write(ctx, "add a user", func(ctx context.Context, t *tx) error {
 		if invite != nil {
 			if err := useInvite(ctx, t, *invite); err != nil {
 				return err
@@ -69,11 +69,9 @@ func (s *Server) AddUser(ctx context.Context, u User, token Token, invite *[sha2
 // User returns one user. Errors: [ErrUserNotFound], which is [ErrUserLeaving] as
 // well while the user is being removed.
 func (s *Server) User(ctx context.Context, id string) (User, error) {
-	u, err := presentUser(ctx, s.f.read, id)
-	if err != nil {
-		return User{}, s.f.read.fail("read a user", err, nil)
-	}
-	return u, nil
+	return view(ctx, s.handle, "read a user", func(ctx context.Context, q *statements) (User, error) {
+		return presentUser(ctx, q, id)
+	})
 }
 
 func presentUser(ctx context.Context, q rowQuerier, id string) (User, error) {
@@ -101,12 +99,14 @@ func (s *Server) Users(ctx context.Context, limit int, after string) (users []Us
 		seq int64
 		User
 	}
-	rows, err := list(ctx, s.f.read, func(s scanner) (n numbered, err error) {
-		n.seq, n.User, err = scanUser(s)
-		return n, err
-	}, `SELECT `+userColumns+` FROM users WHERE seq > ? ORDER BY seq LIMIT ?`, from.n, limit+1)
+	rows, err := view(ctx, s.handle, what, func(ctx context.Context, q *statements) ([]numbered, error) {
+		return list(ctx, q, func(s scanner) (n numbered, err error) {
+			n.seq, n.User, err = scanUser(s)
+			return n, err
+		}, `SELECT `+userColumns+` FROM users WHERE seq > ? ORDER BY seq LIMIT ?`, from.n, limit+1)
+	})
 	if err != nil {
-		return nil, "", s.f.read.fail(what, err, nil)
+		return nil, "", err
 	}
 	rows, next = page(rows, limit, "user", func(n numbered) position { return position{n: n.seq} })
 	for _, n := range rows {

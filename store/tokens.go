@@ -42,14 +42,12 @@ type Use struct {
 
 // Tokens returns a user's tokens by name; a user who does not exist has none.
 func (s *Server) Tokens(ctx context.Context, user string) ([]Token, error) {
-	tokens, err := list(ctx, s.f.read, func(s scanner) (t Token, err error) {
-		err = s.Scan(&t.Name, &t.Scope, asHash{&t.Hash}, asTime{&t.CreatedAt}, asTime{&t.UsedAt})
-		return t, err
-	}, `SELECT name, scope, hash, created_at, used_at FROM tokens WHERE user_id = ? ORDER BY name`, user)
-	if err != nil {
-		return nil, s.f.read.fail("read tokens", err, nil)
-	}
-	return tokens, nil
+	return view(ctx, s.handle, "read tokens", func(ctx context.Context, q *statements) ([]Token, error) {
+		return list(ctx, q, func(s scanner) (t Token, err error) {
+			err = s.Scan(&t.Name, &t.Scope, asHash{&t.Hash}, asTime{&t.CreatedAt}, asTime{&t.UsedAt})
+			return t, err
+		}, `SELECT name, scope, hash, created_at, used_at FROM tokens WHERE user_id = ? ORDER BY name`, user)
+	})
 }
 
 // AddToken gives a user one more token, created now. Errors: [ErrUserNotFound],
@@ -118,7 +116,7 @@ func (s *Server) NoteUses(ctx context.Context, uses []Use) error {
 	if len(uses) == 0 {
 		return nil
 	}
-	return s.f.write.do(ctx, "note the use of tokens", func(ctx context.Context, t *tx) error {
+	return s.write(ctx, "note the use of tokens", func(ctx context.Context, t *tx) error {
 		for _, u := range uses {
 			_, err := t.exec(ctx, `UPDATE tokens SET used_at = max(coalesce(used_at, 0), ?1) WHERE user_id = ?2 AND hash = ?3`,
 				millis(u.At), u.User, u.Hash[:])
@@ -132,7 +130,7 @@ func (s *Server) NoteUses(ctx context.Context, uses []Use) error {
 
 // changeTokens runs f in a transaction if there is the user.
 func (s *Server) changeTokens(ctx context.Context, what, user string, f func(context.Context, *tx) error) error {
-	return s.f.write.do(ctx, what, func(ctx context.Context, t *tx) error {
+	return s.write(ctx, what, func(ctx context.Context, t *tx) error {
 		if _, err := presentUser(ctx, t, user); err != nil {
 			return err
 		}

@@ -1,5 +1,5 @@
-// Package host runs the Hosts of a server: it registers users, opens each
-// user's file on demand, gives it its tools and the one [payments.Cashier] of
+// Package host runs the Hosts of a server: it registers users, has each user's
+// file opened on demand, gives it its tools and the one [payments.Cashier] of
 // the server, and serves it over MCP on stdio. Package server serves it over
 // HTTP.
 //
@@ -45,13 +45,17 @@ type Config struct {
 	// SignReceipts has the Hosts sign their offers and receipts, each with its own
 	// wallet. A Host whose guests pay to an address elsewhere signs nothing.
 	SignReceipts bool
-	// Lease is for how long a Host that is open is served without another look at
-	// whether its user is still there; [Hosts.Remove] waits until no other process
-	// can think so. It must be the same for all processes. Default 1 s.
+	// Lease is for how long a Host is served without another look at whether its
+	// user is still there; [Hosts.Remove] waits until no other process can think
+	// so. It must be the same for all processes. Default 1 s.
 	Lease time.Duration
-	Log   *slog.Logger
-	Now   func() time.Time // default time.Now
-	Rand  io.Reader        // default crypto/rand.Reader
+	// MaxOpen is how many Hosts have their file open at a time, and Idle how long
+	// one stays open that nobody uses; see [store.Options].
+	MaxOpen int
+	Idle    time.Duration
+	Log     *slog.Logger
+	Now     func() time.Time // default time.Now
+	Rand    io.Reader        // default crypto/rand.Reader
 }
 
 // Hosts are all users of one data directory. Safe for concurrent use, and by
@@ -60,22 +64,21 @@ type Hosts struct {
 	Config
 	Server  *store.Server
 	Cashier *payments.Cashier
+	Files   *store.Files
 	secret  []byte
 	uses    uses
 	stop    func() // ends what notes them
 
-	mu     sync.Mutex
-	open   map[string]*entry
+	mu     sync.RWMutex
+	known  map[string]*known // Hosts that have been asked for; they are small
 	closed bool
 }
 
-// entry is one Host, or the attempt to open it.
-type entry struct {
-	ready chan struct{} // closed when host and since, or err, is set
+// known is the Host of a user who was there when it was last seen.
+type known struct {
 	host  *tools.Host
-	since time.Time // that the user has been registered
-	err   error
-	seen  atomic.Int64 // when the user was last found there, in nanoseconds since 1970
+	since time.Time    // that the user has been registered
+	seen  atomic.Int64 // nanoseconds since 1970
 }
 
 // Open opens the data directory. Close it to wait for payments under way.
@@ -103,7 +106,8 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Hosts{Config: c, Server: server, secret: secret, open: map[string]*entry{}}
+	files := store.NewFiles(store.Options{Now: c.Now, Log: c.Log, MaxOpen: c.MaxOpen, Idle: c.Idle, Existing: true})
+	h := &Hosts{Config: c, Server: server, Files: files, secret: secret, known: map[string]*known{}}
 	p := c.Payments
 	p.Claims, p.Debtors, p.Ledger, p.Wallet = server.Claims(), server, h.ledger, h.wallet
 	p.Log, p.Now, p.Rand = c.Log, c.Now, c.Rand
@@ -115,115 +119,97 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	return h, nil
 }
 
-// Host returns a user's Host, opening it if need be. Errors:
-// [store.ErrUserNotFound], and whatever keeps its file from being opened; the
-// next call tries again.
+// Host returns a user's Host. Its file is opened when something needs it. Errors:
+// [store.ErrUserNotFound].
 func (h *Hosts) Host(ctx context.Context, user string) (*tools.Host, error) {
-	h.mu.Lock()
-	if h.closed {
-		h.mu.Unlock()
+	h.mu.RLock()
+	k, closed := h.known[user], h.closed
+	h.mu.RUnlock()
+	if closed {
 		return nil, errors.New("the server is stopping")
 	}
-	e := h.open[user]
-	if e == nil {
-		e = &entry{ready: make(chan struct{})}
-		h.open[user] = e
-		h.mu.Unlock()
-		// Others wait for this attempt, so it must not die with this caller.
-		e.seen.Store(h.Now().UnixNano())
-		e.host, e.since, e.err = h.openHost(context.WithoutCancel(ctx), user)
-		if e.err != nil {
-			h.drop(user, e)
+	if k != nil {
+		there, err := h.there(ctx, k)
+		switch {
+		case err != nil:
+			return nil, err
+		case there:
+			return k.host, nil
 		}
-		close(e.ready)
-		return e.host, e.err
+		if err := h.retire(ctx, k); err != nil {
+			return nil, err
+		}
 	}
-	h.mu.Unlock()
-	select {
-	case <-e.ready:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	if e.err != nil {
-		return nil, e.err
-	}
-	switch there, err := h.there(ctx, e); {
-	case err != nil:
+	k, err := h.newHost(ctx, user)
+	if err != nil {
 		return nil, err
-	case !there:
-		if err := h.retire(user, e); err != nil {
-			h.Log.Warn("a removed host did not close", "user", user, "err", err)
-		}
-		return h.Host(ctx, user) // they may have come back
 	}
-	return e.host, nil
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if first := h.known[user]; first != nil && first.since.Equal(k.since) {
+		return first.host, nil
+	}
+	h.known[user] = k
+	return k.host, nil
 }
 
-// there reports whether the user of an open Host is still there, as far as is
-// known within the lease.
-func (h *Hosts) there(ctx context.Context, e *entry) (bool, error) {
+// there reports whether the user of a Host is still there, as far as is known
+// within the lease.
+func (h *Hosts) there(ctx context.Context, k *known) (bool, error) {
 	now := h.Now()
-	if age := now.UnixNano() - e.seen.Load(); age >= 0 && age < int64(h.Lease) {
+	if age := now.UnixNano() - k.seen.Load(); age >= 0 && age < int64(h.Lease) {
 		return true, nil
 	}
-	switch u, err := h.Server.User(ctx, e.host.User); {
+	switch u, err := h.Server.User(ctx, k.host.User); {
 	case errors.Is(err, store.ErrUserNotFound):
 		return false, nil
 	case err != nil:
 		return false, err
-	case !u.CreatedAt.Equal(e.since): // removed, and registered anew
+	case !u.CreatedAt.Equal(k.since): // removed, and registered anew
 		return false, nil
 	}
-	e.seen.Store(now.UnixNano())
+	k.seen.Store(now.UnixNano())
 	return true, nil
 }
 
-// drop takes a Host out of those that are open.
-func (h *Hosts) drop(user string, e *entry) {
+// retire forgets the Host of a user who is gone, and closes its file when nobody
+// is at work with it any more: it may be another's by now.
+func (h *Hosts) retire(ctx context.Context, k *known) error {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.open[user] == e {
-		delete(h.open, user)
+	if h.known[k.host.User] == k {
+		delete(h.known, k.host.User)
 	}
+	h.mu.Unlock()
+	return h.Files.Alone(ctx, h.path(k.host.User), func() error { return nil })
 }
 
-// retire closes the Host of a user who is gone. Who is still at work with it is
-// told that it is closed: its file must not be used, or made again.
-func (h *Hosts) retire(user string, e *entry) error {
-	h.drop(user, e)
-	return e.host.Store.Close()
-}
-
-func (h *Hosts) openHost(ctx context.Context, user string) (*tools.Host, time.Time, error) {
+func (h *Hosts) newHost(ctx context.Context, user string) (*known, error) {
+	k := &known{}
+	k.seen.Store(h.Now().UnixNano())
 	u, err := h.Server.User(ctx, user)
 	if err != nil {
-		return nil, time.Time{}, err
+		return nil, err
 	}
-	host, err := h.openFile(ctx, u)
-	return host, u.CreatedAt, err
+	// Here, and never later: the file of who is gone must not come back.
+	if err := h.Files.Make(h.path(user)); err != nil {
+		return nil, fmt.Errorf("make the file of %s: %w", user, err)
+	}
+	k.since = u.CreatedAt
+	k.host, err = h.hostOf(ctx, u)
+	return k, err
 }
 
-func (h *Hosts) openFile(ctx context.Context, u store.User) (*tools.Host, error) {
-	user := u.ID
-	file, err := store.OpenHost(ctx, h.path(user), store.Options{Now: h.Now, Existing: true})
-	if errors.Is(err, store.ErrNoFile) { // it was never used; or it was deleted just now
-		if _, err = h.Server.User(ctx, user); err == nil {
-			file, err = store.OpenHost(ctx, h.path(user), store.Options{Now: h.Now})
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open the host of %s: %w", user, err)
-	}
-	host := &tools.Host{User: u.ID, PayTo: u.WalletAddress, Store: file, Cashier: h.Cashier, Now: h.Now, Rand: h.Rand}
+func (h *Hosts) hostOf(ctx context.Context, u store.User) (*tools.Host, error) {
+	host := &tools.Host{User: u.ID, PayTo: u.WalletAddress, Store: h.Files.Host(h.path(u.ID)), Cashier: h.Cashier, Now: h.Now, Rand: h.Rand}
 	if !h.SignReceipts {
 		return host, nil
 	}
-	// For as long as the Host is open: to unseal takes longer than to sign.
+	// It stays: to unseal takes longer than to sign.
 	switch w, err := h.unseal(ctx, host); {
 	case err == nil:
 		host.Notary = w
 	case !errors.Is(err, payments.ErrNoWallet):
-		return nil, errors.Join(fmt.Errorf("open the wallet of %s: %w", user, err), file.Close())
+		return nil, fmt.Errorf("open the wallet of %s: %w", u.ID, err)
 	}
 	return host, nil
 }
@@ -276,19 +262,9 @@ func (h *Hosts) Close(ctx context.Context) error {
 	h.stop()
 	h.mu.Lock()
 	h.closed = true
-	var last []*entry
-	for _, e := range h.open {
-		last = append(last, e)
-	}
 	h.mu.Unlock()
-	for _, e := range last {
-		<-e.ready
-		if e.host != nil {
-			err = errors.Join(err, e.host.Store.Close())
-		}
-	}
 	if noteErr := h.noteUses(ctx); !errors.Is(noteErr, store.ErrClosed) { // closed before
 		err = errors.Join(err, noteErr)
 	}
-	return errors.Join(err, h.Server.Close())
+	return errors.Join(err, h.Files.Close(), h.Server.Close())
 }

@@ -53,17 +53,18 @@ func (h *Hosts) Departure(ctx context.Context, user string) (d Departure, err er
 	if err := h.Server.StopRemoval(ctx, user); err != nil {
 		return d, err
 	}
-	err = h.withFile(ctx, user, func(file *store.Host) error {
-		w, err := h.held(ctx, user, file)
-		if err != nil {
-			return err
-		}
-		if w != nil {
-			d.Wallet = w.Address()
-		}
-		d.Open, err = h.unfinishedOf(ctx, user, file)
-		return err
-	})
+	file, err := h.file(user)
+	if err != nil {
+		return d, err
+	}
+	w, err := h.held(ctx, user, file)
+	if err != nil {
+		return d, err
+	}
+	if w != nil {
+		d.Wallet = w.Address()
+	}
+	d.Open, err = h.unfinishedOf(ctx, user, file)
 	return d, err
 }
 
@@ -88,10 +89,10 @@ func (h *Hosts) Remove(ctx context.Context, user string, e Export) (err error) {
 			return errors.Join(err, h.Server.StopRemoval(context.WithoutCancel(ctx), user))
 		}
 	}
-	if err := h.retireUser(user); err != nil {
+	if err := h.retireUser(ctx, user); err != nil {
 		return err
 	}
-	if err := h.deleteFiles(user); err != nil {
+	if err := h.Files.Alone(ctx, h.path(user), func() error { return h.deleteFiles(user) }); err != nil {
 		return fmt.Errorf("delete the files of %s (run it again): %w", user, err)
 	}
 	return h.Server.FinishRemoval(ctx, user)
@@ -117,53 +118,46 @@ func (h *Hosts) depart(ctx context.Context, u store.User, e Export) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := h.retireUser(u.ID); err != nil {
+	if err := h.retireUser(ctx, u.ID); err != nil {
 		return err
 	}
-	err := h.withFile(ctx, u.ID, func(file *store.Host) error {
-		open, err := h.unfinishedOf(ctx, u.ID, file)
-		if err != nil {
-			return err
-		}
-		if len(open) > 0 {
-			return &UnfinishedError{open}
-		}
-		// A refund that is just being made is not listed yet. It comes to nothing
-		// now: it is made only if nothing was cleared meanwhile.
-		if cleared, _, err := file.Clear(ctx); err != nil || !cleared {
-			return errors.Join(err, errors.New("a refund was made meanwhile; run it again when it is paid"))
-		}
-		return h.export(ctx, u, file, e)
-	})
+	file, err := h.file(u.ID)
 	if err != nil {
+		return err
+	}
+	open, err := h.unfinishedOf(ctx, u.ID, file)
+	if err != nil {
+		return err
+	}
+	if len(open) > 0 {
+		return &UnfinishedError{open}
+	}
+	// A refund that is just being made is not listed yet. It comes to nothing now: it
+	// is made only if nothing was cleared meanwhile.
+	if cleared, _, err := file.Clear(ctx); err != nil || !cleared {
+		return errors.Join(err, errors.New("a refund was made meanwhile; run it again when it is paid"))
+	}
+	if err := h.export(ctx, u, file, e); err != nil {
 		return err
 	}
 	return h.Server.CommitRemoval(ctx, u.ID)
 }
 
-// retireUser closes the Host of a user in this process, if it is open.
-func (h *Hosts) retireUser(user string) error {
-	h.mu.Lock()
-	e := h.open[user]
-	h.mu.Unlock()
-	if e == nil {
+// retireUser forgets the Host of a user in this process, if there is one.
+func (h *Hosts) retireUser(ctx context.Context, user string) error {
+	h.mu.RLock()
+	k := h.known[user]
+	h.mu.RUnlock()
+	if k == nil {
 		return nil
 	}
-	<-e.ready
-	if e.err != nil {
-		return nil
-	}
-	return h.retire(user, e)
+	return h.retire(ctx, k)
 }
 
-// withFile runs f on a user's file, without making the user a Host; a user of
-// whom there is no file yet gets an empty one.
-func (h *Hosts) withFile(ctx context.Context, user string, f func(*store.Host) error) error {
-	file, err := store.OpenHost(ctx, h.path(user), store.Options{Now: h.Now})
-	if err != nil {
-		return fmt.Errorf("open the file of %s: %w", user, err)
-	}
-	return errors.Join(f(file), file.Close())
+// file returns a user's file, without making the user a Host; a user of whom there
+// is no file yet gets an empty one.
+func (h *Hosts) file(user string) (*store.Host, error) {
+	return h.Files.Host(h.path(user)), h.Files.Make(h.path(user))
 }
 
 // held returns the wallet that is kept in a user's file, or nil.

@@ -12,7 +12,6 @@ import (
 
 	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/payments/x402"
-	"github.com/events-concierge/concierge/store"
 )
 
 // ErrEmail means that a text is not an email address.
@@ -48,11 +47,10 @@ func derive(secret []byte, purpose, value string) []byte {
 // before its address is told to anybody; should two try at once, the first one
 // stays.
 func (h *Hosts) newWallet(ctx context.Context, user string) (x402.Address, error) {
-	file, err := store.OpenHost(ctx, h.path(user), store.Options{Now: h.Now})
-	if err != nil {
+	if err := h.Files.Make(h.path(user)); err != nil {
 		return x402.Address{}, err
 	}
-	defer file.Close()
+	file := h.Files.Host(h.path(user))
 	passphrase := h.passphrase(user)
 	w, err := wallet.New(h.Rand)
 	if err != nil {
