@@ -47,6 +47,11 @@ func (h *Hosts) Register(ctx context.Context, r Registration) (store.User, strin
 		}
 		invite = &hash
 	}
+	// What is open under this name is the deleted file of somebody who was removed:
+	// a wallet that is kept in there is lost.
+	if err := h.Files.Alone(ctx, h.path(id), func() error { return h.Files.Make(h.path(id)) }); err != nil {
+		return store.User{}, "", fmt.Errorf("make the file of %s: %w", id, err)
+	}
 	user := store.User{ID: id, WalletAddress: r.PayTo}
 	if user.WalletAddress.IsZero() {
 		if user.WalletAddress, err = h.newWallet(ctx, id); err != nil {

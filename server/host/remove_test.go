@@ -403,3 +403,32 @@ func TestServedUntilRemoved(t *testing.T) {
 		t.Errorf("there are still %v", left)
 	}
 }
+
+// Who comes back where their old file is still open gets a new wallet in a new
+// file: the key of the old one is nowhere but in the export.
+func TestComesBackAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	serving, h := leased(t, dir), leased(t, dir)
+	u := register(t, serving, "ada@example.org")
+	booked(t, serving, u, true)
+	if err := h.Remove(t.Context(), u.ID, export(t)); err != nil {
+		t.Fatal(err)
+	}
+	again := register(t, serving, "ada@example.org")
+	if again.WalletAddress == u.WalletAddress {
+		t.Error("the old wallet is back")
+	}
+	for name, hosts := range map[string]*host.Hosts{"there": serving, "elsewhere": h} {
+		d, err := hosts.Departure(t.Context(), u.ID)
+		if err != nil || d.Wallet != again.WalletAddress {
+			t.Errorf("%s the file has the wallet %s, %v", name, d.Wallet, err)
+		}
+		hosted, err := hosts.Host(t.Context(), u.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if list, err := hosted.ListEvents(t.Context(), tools.ListEventsInput{}); err != nil || len(list.Events) > 0 {
+			t.Errorf("%s: %+v, %v", name, list, err)
+		}
+	}
+}

@@ -47,9 +47,6 @@ func derive(secret []byte, purpose, value string) []byte {
 // before its address is told to anybody; should two try at once, the first one
 // stays.
 func (h *Hosts) newWallet(ctx context.Context, user string) (x402.Address, error) {
-	if err := h.Files.Make(h.path(user)); err != nil {
-		return x402.Address{}, err
-	}
 	file := h.Files.Host(h.path(user))
 	passphrase := h.passphrase(user)
 	w, err := wallet.New(h.Rand)
