@@ -2,7 +2,10 @@ package store_test
 
 import (
 	"fmt"
+	"os"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -44,7 +47,11 @@ func BenchmarkWriters32(b *testing.B) {
 	made := 0
 	var one, shared []time.Duration
 	for b.Loop() {
-		book := func(i int) { must(b)(h.BookFree(b.Context(), booking("tea", made+i, 1))) }
+		book := func(i int) {
+			if _, err := h.BookFree(b.Context(), booking("tea", made+i, 1)); err != nil {
+				b.Error(err)
+			}
+		}
 		one = append(one, each(1, 100, book))
 		made += 100
 		shared = append(shared, each(32, 1000, book))
@@ -90,6 +97,7 @@ func BenchmarkUse(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for n := 0; pb.Next(); n++ {
 			if err := all[n%len(all)].Using(b.Context(), func(any) {}); err != nil {
@@ -141,4 +149,51 @@ func crowd(b *testing.B, h *host, events, rsvps int) {
 	if err != nil {
 		b.Fatal(err)
 	}
+}
+
+// What an open file takes of memory: one that is only read, and one that has
+// been written to.
+func BenchmarkMemory(b *testing.B) {
+	const n = 256
+	files, _ := MustFiles(b, store.Options{MaxOpen: 4 * n})
+	all := hosts(b, files, n)
+	for _, h := range all {
+		h.event(b, "tea", nil)
+		if err := files.Alone(b.Context(), h.path, func() error { return nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	var closed, read, written int
+	for round := 0; b.Loop(); round++ {
+		if round > 0 {
+			continue // memory that was freed is used again
+		}
+		closed = resident(b)
+		for _, h := range all {
+			must(b)(h.Event(b.Context(), "tea"))
+		}
+		read = resident(b)
+		for i, h := range all {
+			must(b)(nil, h.Abandon(b.Context(), fmt.Sprint(i)))
+		}
+		written = resident(b)
+	}
+	b.ReportMetric(float64(read-closed)/n, "KB-read")
+	b.ReportMetric(float64(written-closed)/n, "KB-written")
+}
+
+// resident is the memory of this process in KB.
+func resident(b *testing.B) int {
+	b.Helper()
+	runtime.GC()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		b.Skip("only Linux tells")
+	}
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	var kb int
+	if _, err := fmt.Sscan(rest, &kb); err != nil {
+		b.Fatal(err)
+	}
+	return kb
 }

@@ -60,6 +60,7 @@ func pin(t *testing.T, h *host) (release func()) {
 // The log is emptied while others write, and begins anew.
 func TestLogIsEmptied(t *testing.T) {
 	files, _ := MustFiles(t, store.Options{})
+	files.Quiet()
 	files.Limit(50, 10_000)
 	h := hosts(t, files, 1)[0]
 	most := 0
@@ -67,7 +68,7 @@ func TestLogIsEmptied(t *testing.T) {
 		fill(t, h, fmt.Sprint(n, " "), 10, 1)
 		frames, _ := h.log(t)
 		most = max(most, frames)
-		files.Tend() // as it does by itself, but soon enough for this test
+		files.Tend()
 	}
 	if most > 200 || most < 20 {
 		t.Errorf("the log had up to %d frames", most)
@@ -81,6 +82,7 @@ func TestLogIsEmptied(t *testing.T) {
 // the log is emptied, and its file shrinks.
 func TestPinnedLog(t *testing.T) {
 	files, clock := MustFiles(t, store.Options{})
+	files.Quiet()
 	files.Limit(300, 1_000_000)
 	h := hosts(t, files, 1)[0]
 	fill(t, h, "before", 5, 10) // which is not yet moved
@@ -123,6 +125,7 @@ func (h *host) logSize(t *testing.T) int64 {
 // A log that can't be emptied does not grow for ever.
 func TestFullLog(t *testing.T) {
 	files, clock := MustFiles(t, store.Options{})
+	files.Quiet()
 	files.Limit(50, 300)
 	h := hosts(t, files, 1)[0]
 	h.event(t, "tea", nil)
@@ -166,6 +169,7 @@ func TestArchiveComesFirst(t *testing.T) {
 		archived = bytes.Count(log, []byte("while"))
 		return err
 	}})
+	files.Quiet()
 	files.Limit(20, 10_000)
 	h := hosts(t, files, 1)[0]
 	fail = true

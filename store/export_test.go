@@ -99,6 +99,12 @@ func (p *Files) Tend() {
 	}
 }
 
+// Quiet leaves it to [Files.Tend] alone to tend the files.
+func (p *Files) Quiet() {
+	p.tender.stop()
+	p.tender = &tender{woken: make(chan struct{}, 1), stopped: make(chan struct{})}
+}
+
 // Open is how many files are open, or being opened or closed.
 func (p *Files) Open() int { return len(p.slots) }
 

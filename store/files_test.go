@@ -139,7 +139,9 @@ func TestFewPlaces(t *testing.T) {
 			for n := range calls {
 				k := random.IntN(tenants)
 				if random.IntN(3) == 0 {
-					must(t)(all[k].BookFree(t.Context(), booking("tea", c*calls+n, 1)))
+					if _, err := all[k].BookFree(t.Context(), booking("tea", c*calls+n, 1)); err != nil {
+						t.Error(err)
+					}
 					booked[k].Add(1)
 				}
 				before := booked[k].Load()

@@ -96,6 +96,17 @@ func (k kind) fixture(t *testing.T, version int) string {
 	return string(text)
 }
 
+func TestFutureFiles(t *testing.T) {
+	for _, k := range kinds() {
+		path := filepath.Join(t.TempDir(), "new.db")
+		k.upgrade(t, path)
+		raw(t, path, `PRAGMA user_version = 99`)
+		if _, err := k.open(t, path); !errors.Is(err, store.ErrNewerSchema) {
+			t.Errorf("a %s's file of the future: %v", k.name, err)
+		}
+	}
+}
+
 // The copy of a migration that failed in between is the one to keep.
 func TestCopyStays(t *testing.T) {
 	path := version1(t, store.HostSchema(), store.HostID, "")

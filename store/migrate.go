@@ -92,8 +92,9 @@ func inspect(ctx context.Context, c *sql.Conn, k kind, known int) (version int, 
 	return version, err
 }
 
-// migrate takes the next step in a transaction of its own. The version is read
-// again inside of it, for another process may have taken the step meanwhile.
+// migrate takes the next step in a transaction of its own, or all of them if the
+// file is new. The version is read again inside of it, for another process may
+// have taken the step meanwhile.
 func migrate(ctx context.Context, c *sql.Conn, k kind, steps []string, keep func(context.Context, int) error) (version int, err error) {
 	err = inTx(ctx, c, "BEGIN IMMEDIATE", func(ctx context.Context) error {
 		if version, err = checkKind(ctx, c, k, len(steps)); err != nil || version == len(steps) {
@@ -104,10 +105,12 @@ func migrate(ctx context.Context, c *sql.Conn, k kind, steps []string, keep func
 				return fmt.Errorf("keep a copy before migration: %w", err)
 			}
 		}
-		version++
-		text := fmt.Sprintf("%s\n;PRAGMA application_id = %d; PRAGMA user_version = %d", steps[version-1], k.id, version)
-		if _, err := c.ExecContext(ctx, text); err != nil {
-			return fmt.Errorf("migration %d: %w", version, err)
+		for isNew, more := version == 0, true; more; more = isNew && version < len(steps) {
+			version++
+			text := fmt.Sprintf("%s\n;PRAGMA application_id = %d; PRAGMA user_version = %d", steps[version-1], k.id, version)
+			if _, err := c.ExecContext(ctx, text); err != nil {
+				return fmt.Errorf("migration %d: %w", version, err)
+			}
 		}
 		return nil
 	})

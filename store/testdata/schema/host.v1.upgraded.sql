@@ -1,5 +1,5 @@
 PRAGMA application_id = 1702257512;
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 CREATE TABLE abandoned (
   payment_id TEXT    NOT NULL PRIMARY KEY CHECK (payment_id <> ''),
   created_at INTEGER NOT NULL
@@ -92,6 +92,7 @@ CREATE TABLE wallet (
   sealed     BLOB    NOT NULL CHECK (length(sealed) > 0),
   created_at INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX events_by_length ON events (over_at - starts_at);
 CREATE INDEX events_by_start ON events (starts_at, id, over_at);
 CREATE INDEX payments_by_state ON payments (state, amount, id);
 CREATE UNIQUE INDEX payments_one_per_authorization ON payments (network, asset, payer, nonce)
