@@ -31,46 +31,6 @@ func (s *Server) decode(r *http.Request, into any) error {
 	return tools.DecodeInput(body, into)
 }
 
-type registration struct {
-	Email         string `json:"email"`
-	WalletAddress string `json:"wallet_address,omitempty"`
-}
-
-type registered struct {
-	User          string `json:"user"`
-	MCPURL        string `json:"mcp_url"`
-	OwnerToken    string `json:"owner_token"`
-	WalletAddress string `json:"wallet_address"`
-}
-
-func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
-	if client, counted := clientOf(r); counted {
-		if err := take(s, r.Context(), s.limits.register, client, 1); err != nil {
-			return err
-		}
-	}
-	var in registration
-	if err := s.decode(r, &in); err != nil {
-		return err
-	}
-	var payTo x402.Address
-	if in.WalletAddress != "" {
-		var err error
-		if payTo, err = x402.ParseAddress(in.WalletAddress); err != nil || payTo.IsZero() {
-			return &problem{status: http.StatusBadRequest, code: string(tools.CodeInvalidArgument), cause: err,
-				detail: "wallet_address is not an address you can be paid at. Send 0x and 40 hex digits, or none to get a wallet."}
-		}
-	}
-	user, token, err := s.Hosts.Register(r.Context(), in.Email, payTo)
-	if err != nil {
-		return err
-	}
-	recordOf(r.Context()).user = user.ID
-	w.Header().Set("Cache-Control", "no-store")
-	return reply(w, http.StatusCreated, registered{User: user.ID, MCPURL: s.base(r) + "/mcp/users/" + user.ID,
-		OwnerToken: token, WalletAddress: user.WalletAddress.String()})
-}
-
 func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
 	c, err := s.readCall(r)
 	if err != nil {
@@ -83,7 +43,7 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
 			return &tools.Error{Code: tools.CodeInvalidArgument, Message: "limit is not a number. Send 1 to 100."}
 		}
 	}
-	out, err := c.Host.ListEvents(r.Context(), in)
+	out, err := c.Host.ListEventsJSON(r.Context(), in)
 	if err != nil {
 		return err
 	}
@@ -103,7 +63,7 @@ func (s *Server) getEvent(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) createEvent(w http.ResponseWriter, r *http.Request) error {
-	c, err := s.ownerCall(r)
+	c, err := s.allowed(r, "create_event")
 	if err != nil {
 		return err
 	}
@@ -119,7 +79,7 @@ func (s *Server) createEvent(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) revenue(w http.ResponseWriter, r *http.Request) error {
-	c, err := s.ownerCall(r)
+	c, err := s.allowed(r, "get_revenue")
 	if err != nil {
 		return err
 	}
@@ -128,7 +88,7 @@ func (s *Server) revenue(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	return reply(w, http.StatusOK, out)
+	return reply(w, http.StatusOK, c.Shown(out))
 }
 
 // info says what is here, for people with curl and for scripts.

@@ -44,7 +44,7 @@ func serveEvents(b *testing.B) *served {
 			b.Error(err)
 		}
 	})
-	user, _, err := hosts.Register(b.Context(), "ada@example.org", x402.Address{1})
+	user, _, err := hosts.Register(b.Context(), host.Registration{Email: "ada@example.org", PayTo: x402.Address{1}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func FuzzRequest(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { hosts.Close(context.Background()) })
-	user, token, err := hosts.Register(f.Context(), "ada@example.org", x402.Address{1})
+	user, token, err := hosts.Register(f.Context(), host.Registration{Email: "ada@example.org", PayTo: x402.Address{1}})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -46,8 +46,8 @@ func FuzzRequest(f *testing.F) {
 	const rpc = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"rsvp_to_event","arguments":{"event_id":"`
 	booking := rpc + event.ID + `"},"_meta":{"x402/payment":"e30="}}}`
 	for _, path := range []string{"/mcp/users/" + user.ID, "/mcp/users/" + user.ID + "?payment=http", "/api/users", "/api/users/" + user.ID + "/events",
-		"/api/users/" + user.ID + "/events/" + event.ID + "/rsvps", "/api/users/" + user.ID + "/revenue?event_id=x", "/mcp/info", "/readyz", "/%2f..", "/mcp/users/x"} {
-		for _, body := range []string{booking, `{"seats":2,"email":"bo@example.org"}`, `{"email":"bo@example.org","wallet_address":"0x0"}`, `[]`, ``, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`} {
+		"/api/users/" + user.ID + "/events/" + event.ID + "/rsvps", "/api/users/" + user.ID + "/revenue?event_id=x", "/api/users/" + user.ID + "/tokens", "/api/users/" + user.ID + "/tokens/door/rotate", "/mcp/info", "/readyz", "/%2f..", "/mcp/users/x"} {
+		for _, body := range []string{booking, `{"seats":2,"email":"bo@example.org"}`, `{"email":"bo@example.org","wallet_address":"0x0"}`, `{"email":"bo@example.org","invite":"inv_x","code":"y"}`, `{"name":"door","scope":"check-in"}`, `[]`, ``, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`} {
 			f.Add("POST", path, "", body, "")
 			f.Add("GET", path, "Bearer "+token, body, "eyJ4NDAyVmVyc2lvbiI6MX0=")
 		}

@@ -59,7 +59,7 @@ func (d *door) later(after time.Duration) { d.set(d.clock.Load().Add(after)) }
 // user registers one and returns the token.
 func (d *door) user(t testing.TB, email string) (id, token string) {
 	t.Helper()
-	u, token, err := d.hosts.Register(t.Context(), email, x402.Address{1})
+	u, token, err := d.hosts.Register(t.Context(), host.Registration{Email: email, PayTo: x402.Address{1}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -118,7 +118,7 @@ func (s *Server) call(r *http.Request) (*tools.Call, error) {
 	if !ok {
 		return nil, store.ErrUserNotFound
 	}
-	owner, err := s.caller(r, host)
+	scope, err := s.caller(r, host)
 	if err != nil {
 		return nil, err
 	}
@@ -126,42 +126,42 @@ func (s *Server) call(r *http.Request) (*tools.Call, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &tools.Call{Host: h, Owner: owner}
+	c := &tools.Call{Host: h, Scope: scope}
 	recordOf(r.Context()).call = c
 	spent, err := s.Hosts.CountRequest(r.Context(), h.User)
-	if !owner { // who is to see what is used up, and what there is to cancel
+	if scope == "" { // else they are to see what is used up, and what there is to cancel
 		c.Spent, c.Allow = spent, s.limitTool(r, host)
 	}
 	return c, err
 }
 
-// caller says whether the owner calls, and counts the call. Guests are counted
-// apart, and before anything is read, so that however many come the owner gets
+// caller returns the scope of the caller's token, "" for a guest, who has none, and
+// counts the call. Guests are counted apart, and before anything is read, so that however many come the owner gets
 // in; and who sends wrong tokens is soon not listened to.
-func (s *Server) caller(r *http.Request, host hostKey) (owner bool, err error) {
+func (s *Server) caller(r *http.Request, host hostKey) (scope store.Scope, err error) {
 	ctx, credential := r.Context(), r.Header.Values("Authorization")
 	if len(credential) == 0 {
 		recordOf(ctx).charge = charge(s, r, s.limits.guests, host)
-		return false, take(s, ctx, s.limits.guests, host, 1)
+		return "", take(s, ctx, s.limits.guests, host, 1)
 	}
 	client, counted := clientOf(r)
 	if v := s.limits.wrong.Look(client, s.Hosts.Now()); counted && !v.OK {
-		return false, s.refuse(ctx, s.limits.wrong.Policy, v)
+		return "", s.refuse(ctx, s.limits.wrong.Policy, v)
 	}
 	scheme, token, _ := strings.Cut(credential[0], " ")
 	if len(credential) == 1 && strings.EqualFold(scheme, "Bearer") {
-		owner, err = s.Hosts.IsOwner(ctx, string(host[:]), strings.TrimSpace(token))
+		scope, err = s.Hosts.Scope(ctx, string(host[:]), strings.TrimSpace(token))
 	}
 	switch {
 	case err != nil:
-		return false, err
-	case owner:
+		return "", err
+	case scope != "":
 		recordOf(ctx).charge = charge(s, r, s.limits.owner, host)
-		return true, take(s, ctx, s.limits.owner, host, 1)
+		return scope, take(s, ctx, s.limits.owner, host, 1)
 	case counted:
 		s.limits.wrong.Take(client, 1, s.Hosts.Now())
 	}
-	return false, errWrongToken
+	return "", errWrongToken
 }
 
 // readCall is call for what anybody may see while the Host answers at all.
@@ -173,18 +173,36 @@ func (s *Server) readCall(r *http.Request) (*tools.Call, error) {
 	return c, err
 }
 
-// ownerCall is call for what only an owner may do.
+// allowed is call for what is allowed to who may call a tool.
+func (s *Server) allowed(r *http.Request, tool string) (*tools.Call, error) {
+	c, err := s.call(r)
+	if err != nil {
+		return c, err
+	}
+	if err = c.May(tool); err != nil && c.Scope == "" {
+		err = errNoToken
+	}
+	return c, err
+}
+
+// ownerCall is call for what is the owner's alone, and no tool.
 func (s *Server) ownerCall(r *http.Request) (*tools.Call, error) {
 	c, err := s.call(r)
-	if err == nil && !c.Owner {
+	switch {
+	case err != nil:
+	case c.Scope == "":
 		err = errNoToken
+	case c.Scope != store.ScopeOwner:
+		err = errWrongScope
 	}
 	return c, err
 }
 
 var (
 	errWrongToken = &problem{status: http.StatusUnauthorized, code: "wrong_token",
-		detail: "The token is not one of this host's. Send the owner token as Authorization: Bearer, or no token to call as a guest."}
+		detail: "The token is not one of this host's. Send one that is as Authorization: Bearer, or none to call as a guest."}
 	errNoToken = &problem{status: http.StatusUnauthorized, code: string(tools.CodeNotAllowed),
 		detail: "This is for the owner. Send the owner token as Authorization: Bearer."}
+	errWrongScope = &problem{status: http.StatusForbidden, code: string(tools.CodeNotAllowed),
+		detail: "This wants a token of scope owner."}
 )

@@ -11,7 +11,7 @@ import (
 // rsvp books over plain HTTP, for clients that pay as x402 does there: 402 with
 // the requirements, then the same request with the payment in a header.
 func (s *Server) rsvp(w http.ResponseWriter, r *http.Request) error {
-	c, err := s.call(r)
+	c, err := s.allowed(r, "rsvp_to_event")
 	if err != nil {
 		return err
 	}

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/events-concierge/concierge/server/host"
-	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
 )
 
@@ -58,12 +56,9 @@ func problemOf(err error) *problem {
 		return &problem{status: statusOf(coded.Code), code: string(coded.Code), detail: coded.Message, retry: coded.RetryAfter, cause: coded.Unwrap()}
 	case errors.As(err, &tooLarge):
 		return &problem{status: http.StatusRequestEntityTooLarge, code: "too_large", detail: "The body is larger than 256 KiB."}
-	case errors.Is(err, store.ErrUserNotFound):
-		return &problem{status: http.StatusNotFound, code: "user_not_found", detail: "There is no host at this address."}
-	case errors.Is(err, store.ErrUserExists):
-		return &problem{status: http.StatusConflict, code: "user_exists", detail: "This email is registered already."}
-	case errors.Is(err, host.ErrEmail):
-		return &problem{status: http.StatusBadRequest, code: string(tools.CodeInvalidArgument), detail: "email is " + host.ErrEmail.Error() + "."}
+	}
+	if p := accountProblem(err); p != nil {
+		return p
 	}
 	return &problem{status: http.StatusInternalServerError, code: string(tools.CodeInternal),
 		detail: "Something went wrong on the server. Repeat the request unchanged.", cause: err}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/mark3labs/mcp-go/server"
 	"github.com/rs/cors"
+	"golang.org/x/time/rate"
 
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/host"
@@ -44,6 +46,8 @@ type Config struct {
 	PublicURL *url.URL
 	// Origins are the web origins whose pages may call the server (CORS).
 	Origins []string
+	// Registration says who may register.
+	Registration Registration
 	// Ready says whether payments can be taken; nil means yes.
 	Ready func(context.Context) error
 	// Network and Asset are told to clients by /mcp/info.
@@ -63,11 +67,14 @@ type Server struct {
 	large    chan struct{} // has room for the large bodies that are being read
 	mcp      *server.StreamableHTTPServer
 	handler  http.Handler
+	codes    *rate.Limiter // that are sent to emails
 }
 
 // New returns the server; it listens to nothing yet.
 func New(c Config) *Server {
-	s := &Server{Config: c, limits: newLimits(c.Limits), patience: defaultPatience(), large: make(chan struct{}, maxLarge)}
+	aMinute := cmp.Or(c.Registration.Minute, 30)
+	s := &Server{Config: c, limits: newLimits(c.Limits), patience: defaultPatience(), large: make(chan struct{}, maxLarge),
+		codes: rate.NewLimiter(rate.Every(time.Minute/time.Duration(aMinute)), aMinute)}
 	s.mcp = server.NewStreamableHTTPServer(tools.NewServer(c.Version, c.Log),
 		server.WithStateLess(true), server.WithDisableStreaming(true), // every answer is one JSON body
 		server.WithDisableLocalhostProtection(true), // checkHost does it, and knows the public URL
@@ -82,6 +89,10 @@ func New(c Config) *Server {
 	mux.HandleFunc("POST /api/users/{user}/events/{event}/rsvps", s.handle(s.rsvp))
 	mux.HandleFunc("GET /api/users/{user}/revenue", s.handle(s.revenue))
 	mux.HandleFunc("GET /api/users/{user}/usage", s.handle(s.usage))
+	mux.HandleFunc("GET /api/users/{user}/tokens", s.handle(s.listTokens))
+	mux.HandleFunc("POST /api/users/{user}/tokens", s.handle(s.addToken))
+	mux.HandleFunc("DELETE /api/users/{user}/tokens/{name}", s.handle(s.revokeToken))
+	mux.HandleFunc("POST /api/users/{user}/tokens/{name}/rotate", s.handle(s.rotateToken))
 	mux.HandleFunc("GET /healthz", s.handle(s.healthz))
 	mux.HandleFunc("GET /readyz", s.handle(s.readyz))
 	if c.Devnet != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/guest"
-	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
 )
 
@@ -25,15 +25,12 @@ import (
 // server ends when out is closed.
 func (w *world) pipes(o owner, owns bool) (in io.ReadCloser, out io.WriteCloser) {
 	w.t.Helper()
-	h, err := w.hosts.Host(w.t.Context(), o.User)
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	serverIn, clientOut := io.Pipe()
 	clientIn, serverOut := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		err := host.ServeHost(context.Background(), tools.NewServer("test", slog.New(slog.DiscardHandler)), h, owns, serverIn, serverOut)
+		scope := map[bool]store.Scope{true: store.ScopeOwner}[owns]
+		err := w.hosts.ServeHost(context.Background(), tools.NewServer("test", slog.New(slog.DiscardHandler)), o.User, scope, serverIn, serverOut)
 		serverOut.Close()
 		done <- err
 	}()

@@ -14,17 +14,22 @@ import (
 
 // Claims is the part of a [Server]'s file that implements payments.Claims: a
 // type of its own because of its Close, which closes claims.
-type Claims struct{ handle }
+type Claims struct {
+	handle
+	keyed
+}
 
 var _ payments.Claims = (*Claims)(nil)
 
 // Claims returns the claims of the server. They are open as long as it is.
-func (s *Server) Claims() *Claims { return &Claims{s.handle} }
+func (s *Server) Claims() *Claims { return &Claims{s.handle, s.keyed} }
 
 // Claim implements payments.Claims. A repetition by the same payment wins
 // again. ClaimedAt is now if it is zero. Errors: [ErrInvalid] for a payment
 // without id, or whose id has claimed another authorization, and for an
-// identifier of another length than x402 allows.
+// identifier of another length than x402 allows; [ErrUserLeaving]; and
+// payments.ErrAlreadyUsed for an authorization that was claimed at the Host of a
+// user who is gone.
 func (c *Claims) Claim(ctx context.Context, claim payments.Claim) (standing payments.Claim, won bool, err error) {
 	err = c.write(ctx, "claim an authorization", func(ctx context.Context, t *tx) error {
 		mine := claim
@@ -32,6 +37,9 @@ func (c *Claims) Claim(ctx context.Context, claim payments.Claim) (standing paym
 			mine.ClaimedAt = t.now
 		}
 		mine.ClaimedAt = truncate(mine.ClaimedAt)
+		if err := c.fresh(ctx, t, claim); err != nil {
+			return err
+		}
 		added, err := t.exec(ctx, `INSERT INTO claims (network, asset, payer, nonce, user_id, payment_id, fingerprint, identifier, claimed_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			append(key(mine.ClaimKey), mine.User, mine.PaymentID, mine.Fingerprint[:], orNull(mine.Identifier, strings.Clone),
@@ -59,6 +67,19 @@ func (c *Claims) Claim(ctx context.Context, claim payments.Claim) (standing paym
 		return payments.Claim{}, false, err
 	}
 	return standing, won, nil
+}
+
+// fresh refuses a claim that a removed user stands in the way of.
+func (c *Claims) fresh(ctx context.Context, t *tx, claim payments.Claim) error {
+	if err := gone(ctx, t, claim.User); err != nil {
+		return err
+	}
+	var spent bool
+	err := t.row(ctx, `SELECT EXISTS (SELECT 1 FROM spent WHERE hash = ?)`, c.hash(claim.ClaimKey)).Scan(&spent)
+	if err == nil && spent {
+		return payments.ErrAlreadyUsed
+	}
+	return err
 }
 
 // Find implements payments.Claims.

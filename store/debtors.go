@@ -9,9 +9,13 @@ import (
 
 var _ payments.Debtors = (*Server)(nil)
 
-// Note implements payments.Debtors. Errors: [ErrInvalid] if there is no user.
+// Note implements payments.Debtors. Errors: [ErrInvalid] if there is no user,
+// [ErrUserLeaving].
 func (s *Server) Note(ctx context.Context, user string) error {
 	return s.write(ctx, "note a debtor", func(ctx context.Context, t *tx) error {
+		if err := gone(ctx, t, user); err != nil {
+			return err
+		}
 		_, err := t.exec(ctx, `INSERT OR REPLACE INTO debtors (user_id) VALUES (?)`, user)
 		if refused(err) {
 			return fmt.Errorf("%w: user without id", ErrInvalid)

@@ -26,7 +26,21 @@ var (
 	ErrRSVPExists   = errors.New("an RSVP with this id exists")
 	ErrUserExists   = errors.New("the user exists")
 	ErrCursor       = errors.New("not a cursor of this list")
+	ErrNoFile       = errors.New("there is no such file")
 	ErrInvalid      = errors.New("invalid value")
+)
+
+// Errors about accounts. Each is wrapped.
+var (
+	// ErrUserLeaving is an [ErrUserNotFound].
+	ErrUserLeaving   = fmt.Errorf("%w: it is being removed", ErrUserNotFound)
+	ErrTokenNotFound = errors.New("no such token")
+	ErrTokenExists   = errors.New("a token of this name exists")
+	ErrTooManyTokens = fmt.Errorf("the user has %d tokens", MaxTokens)
+	ErrLastOwner     = errors.New("it is the last token of scope owner")
+	ErrInvite        = errors.New("not an invitation, or one that was used or has expired")
+	ErrCode          = errors.New("not the code, or one that was used or has expired")
+	ErrTooManyCodes  = errors.New("too many codes to this email within the hour")
 )
 
 // Reasons not to cancel or change. Each is wrapped.

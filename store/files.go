@@ -81,6 +81,10 @@ func newFiles(k kind, o Options) *Files {
 // opened by that.
 func (p *Files) Host(path string) *Host { return &Host{handle{p, path}} }
 
+// Make makes the file of a Host, if there is none; it is for Files that open
+// existing ones only.
+func (p *Files) Make(path string) error { return createFile(path) }
+
 // acquire returns a file to use until it is released, opening it if need be.
 func (p *Files) acquire(ctx context.Context, path string) (*entry, error) {
 	for {
@@ -137,7 +141,7 @@ func (p *Files) open(ctx context.Context, e *entry) error {
 	switch {
 	case err == nil:
 		e.file, e.users, e.err = f, 1, nil
-	case ctx.Err() != nil || errors.Is(err, ErrClosed):
+	case ctx.Err() != nil || errors.Is(err, ErrClosed) || errors.Is(err, ErrNoFile): // which may be made any time
 		delete(p.entries, e.path)
 	default:
 		e.err, e.since = err, p.o.Now()

@@ -65,3 +65,17 @@ func wallet(ctx context.Context, q rowQuerier) ([]byte, error) {
 	}
 	return sealed, err
 }
+
+// Copy writes all that is committed into a new database at path, which must not
+// be there.
+func (h *Host) Copy(ctx context.Context, path string) error {
+	e, err := h.files.acquire(ctx, h.path)
+	if err == nil {
+		_, err = e.file.db.ExecContext(ctx, `VACUUM INTO ?`, path)
+		h.files.release(e)
+	}
+	if err != nil {
+		return fmt.Errorf("copy the file: %w", classify(err))
+	}
+	return nil
+}

@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -19,6 +21,11 @@ import (
 type Options struct {
 	// Now is the clock. If nil, it is time.Now.
 	Now func() time.Time
+	// Secret keys the hashes of what a server's file must recognise and not tell.
+	Secret []byte
+	// Existing has a file that is not there be [ErrNoFile], rather than made; see
+	// [Files.Make].
+	Existing bool
 	// Log is told what nobody waits for: a log that can't be emptied, a file
 	// that can't be closed. If nil, nobody is told.
 	Log *slog.Logger
@@ -74,6 +81,11 @@ func open(ctx context.Context, path string, k kind, o Options, log *logState, vf
 	}
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
+	}
+	if o.Existing {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, ErrNoFile
+		}
 	}
 	if err := createFile(path); err != nil {
 		return nil, err
@@ -141,7 +153,7 @@ func dsn(path, vfs string) string {
 		"_dqs":          {"0"},
 		"_error_rc":     {"1"},
 		"_foreign_keys": {"1"},
-		"_pragma":       {"trusted_schema(0)", "wal_autocheckpoint(0)"},
+		"_pragma":       {"trusted_schema(0)", "wal_autocheckpoint(0)", "secure_delete(1)"}, // what is deleted is gone
 	}
 	if vfs != "" {
 		q.Set("vfs", vfs)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/events-concierge/concierge/payments"
 	"github.com/events-concierge/concierge/payments/x402"
@@ -60,10 +61,19 @@ func TestPlans(t *testing.T) {
 	})
 
 	s := MustOpenServer(t, &clock{})
-	must(t)(nil, s.AddUser(t.Context(), store.User{ID: "u"}, [32]byte{}, ""))
-	must(t)(nil, s.SetToken(t.Context(), "u", "", [32]byte{}))
+	must(t)(nil, s.AddInvite(t.Context(), hash(1), start.Add(time.Hour)))
+	must(t)(nil, s.CheckInvite(t.Context(), hash(1)))
+	invite := [32]byte(hash(1))
+	must(t)(nil, s.AddUser(t.Context(), store.User{ID: "u"}, token("", store.ScopeOwner, 0), &invite))
+	must(t)(nil, s.SetToken(t.Context(), "u", token("", store.ScopeOwner, 1)))
+	must(t)(nil, s.AddToken(t.Context(), "u", token("door", store.ScopeCheckIn, 2)))
+	must(t)(s.RotateToken(t.Context(), "u", "door", hash(3)))
+	must(t)(nil, s.NoteUses(t.Context(), []store.Use{{User: "u", Hash: hash(3)}}))
+	must(t)(nil, s.RevokeToken(t.Context(), "u", "door"))
+	must(t)(nil, s.AddCode(t.Context(), hash(1), hash(2)))
+	must(t)(nil, s.UseCode(t.Context(), hash(1), hash(2)))
 	must(t)(s.User(t.Context(), "u"))
-	must(t)(s.TokenHashes(t.Context(), "u"))
+	must(t)(s.Tokens(t.Context(), "u"))
 	if _, _, err := s.Users(t.Context(), 0, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -82,10 +92,25 @@ func TestPlans(t *testing.T) {
 	must(t)(nil, s.Note(t.Context(), "u"))
 	must(t)(nil, s.Strike(t.Context(), payments.Debtor{}))
 	must(t)(s.Debtors(t.Context()))
+	for range 2 {
+		if _, _, err := s.StartRemoval(t.Context(), "u"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(t)(nil, s.StopRemoval(t.Context(), "u"))
+	if _, _, err := s.StartRemoval(t.Context(), "u"); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Removal(t.Context(), "u"); err != nil {
+		t.Fatal(err)
+	}
+	must(t)(nil, s.CommitRemoval(t.Context(), "u"))
+	must(t)(nil, s.FinishRemoval(t.Context(), "u"))
 	plans(t, s.Path(), s.Statements(), map[string]string{
 		"FROM debtors ORDER BY seq":          "SCAN debtors",                        // all of them, in their order
 		"WHERE open = 1 ORDER BY claimed_at": "SCAN claims USING INDEX claims_open", // the open ones only
-		"FROM users WHERE id = ?)":           "SCAN CONSTANT ROW",
+		"SELECT EXISTS (":                    "SCAN CONSTANT ROW",
+		"DELETE FROM removals WHERE state":   "SCAN removals", // a few
 		"json_each":                          "SCAN json_each VIRTUAL TABLE INDEX 1:",
 	})
 }

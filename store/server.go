@@ -13,7 +13,10 @@ import (
 
 // Server is what the Hosts of one server share: who the users are, and which
 // payments have been begun. Its methods may be called at the same time.
-type Server struct{ handle }
+type Server struct {
+	handle
+	keyed
+}
 
 // OpenServer opens a server's file like [OpenHost] does a user's.
 func OpenServer(ctx context.Context, path string, o Options) (*Server, error) {
@@ -21,7 +24,7 @@ func OpenServer(ctx context.Context, path string, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{h}, nil
+	return &Server{h, keyed{o.Secret}}, nil
 }
 
 // Close waits for the change under way, and closes the file. Calls after it,
@@ -33,12 +36,19 @@ type User struct {
 	ID            string       // a keyed hash of the email; the email is not kept
 	WalletAddress x402.Address // zero: none
 	CreatedAt     time.Time
+	Leaving       bool // being removed; only [Server.Users] returns such a user
 }
 
-// AddUser adds a user, created now, with a first token, of which only the hash
-// is kept. Errors: [ErrUserExists], [ErrInvalid] if there is no id.
-func (s *Server) AddUser(ctx context.Context, u User, tokenHash [sha256.Size]byte, tokenName string) error {
+// AddUser adds a user, created now, with a first token, and uses up their
+// invitation, if there has to be one. Errors: [ErrUserExists], [ErrInvite],
+// [ErrInvalid] if there is no id.
+func (s *Server) AddUser(ctx context.Context, u User, token Token, invite *[sha256.Size]byte) error {
 	return s.write(ctx, "add a user", func(ctx context.Context, t *tx) error {
+		if invite != nil {
+			if err := useInvite(ctx, t, *invite); err != nil {
+				return err
+			}
+		}
 		_, err := t.exec(ctx, `INSERT INTO users (id, wallet_address, created_at) VALUES (?, ?, ?)`,
 			u.ID, orNull(u.WalletAddress, x402.Address.String), millis(t.now))
 		switch {
@@ -49,19 +59,30 @@ func (s *Server) AddUser(ctx context.Context, u User, tokenHash [sha256.Size]byt
 		case err != nil:
 			return err
 		}
-		return setToken(ctx, t, u.ID, tokenName, tokenHash)
+		if _, err := t.exec(ctx, `DELETE FROM removals WHERE user_id = ?`, u.ID); err != nil { // who comes back
+			return err
+		}
+		return insertToken(ctx, t, u.ID, token)
 	})
 }
 
-// User returns one user. Errors: [ErrUserNotFound].
+// User returns one user. Errors: [ErrUserNotFound], which is [ErrUserLeaving] as
+// well while the user is being removed.
 func (s *Server) User(ctx context.Context, id string) (User, error) {
 	return view(ctx, s.handle, "read a user", func(ctx context.Context, q *statements) (User, error) {
-		_, u, err := scanUser(q.row(ctx, `SELECT `+userColumns+` FROM users WHERE id = ?`, id))
-		if errors.Is(err, sql.ErrNoRows) {
-			return User{}, ErrUserNotFound
-		}
-		return u, err
+		return presentUser(ctx, q, id)
 	})
+}
+
+func presentUser(ctx context.Context, q rowQuerier, id string) (User, error) {
+	_, u, err := scanUser(q.row(ctx, `SELECT `+userColumns+` FROM users WHERE id = ?`, id))
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return User{}, ErrUserNotFound
+	case err == nil && u.Leaving:
+		return u, ErrUserLeaving
+	}
+	return u, err
 }
 
 // Users returns a page of users in the order of their registration, and the
@@ -94,41 +115,9 @@ func (s *Server) Users(ctx context.Context, limit int, after string) (users []Us
 	return users, next, nil
 }
 
-const userColumns = `seq, id, wallet_address, created_at`
+const userColumns = `seq, id, wallet_address, created_at, EXISTS (SELECT 1 FROM removals WHERE user_id = id)`
 
 func scanUser(s scanner) (seq int64, u User, err error) {
-	err = s.Scan(&seq, &u.ID, asText{&u.WalletAddress}, asTime{&u.CreatedAt})
+	err = s.Scan(&seq, &u.ID, asText{&u.WalletAddress}, asTime{&u.CreatedAt}, &u.Leaving)
 	return seq, u, err
-}
-
-// SetToken gives a user a token of this name, in place of the one that has it.
-// Errors: [ErrUserNotFound].
-func (s *Server) SetToken(ctx context.Context, user, name string, hash [sha256.Size]byte) error {
-	return s.write(ctx, "set a token", func(ctx context.Context, t *tx) error {
-		var known bool
-		if err := t.row(ctx, `SELECT EXISTS (SELECT 1 FROM users WHERE id = ?)`, user).Scan(&known); err != nil {
-			return err
-		}
-		if !known {
-			return ErrUserNotFound
-		}
-		return setToken(ctx, t, user, name, hash)
-	})
-}
-
-func setToken(ctx context.Context, t *tx, user, name string, hash [sha256.Size]byte) error {
-	_, err := t.exec(ctx, `INSERT INTO tokens (user_id, name, hash, created_at) VALUES (?, ?, ?, ?)
-		ON CONFLICT (user_id, name) DO UPDATE SET hash = excluded.hash, created_at = excluded.created_at`,
-		user, name, hash[:], millis(t.now))
-	return err
-}
-
-// TokenHashes returns the hashes of a user's tokens; a user who does not exist
-// has none.
-func (s *Server) TokenHashes(ctx context.Context, user string) ([][sha256.Size]byte, error) {
-	return view(ctx, s.handle, "read tokens", func(ctx context.Context, q *statements) ([][sha256.Size]byte, error) {
-		return list(ctx, q, func(s scanner) (h [sha256.Size]byte, err error) {
-			return h, s.Scan(asHash{&h})
-		}, `SELECT hash FROM tokens WHERE user_id = ? ORDER BY name`, user)
-	})
 }

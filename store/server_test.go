@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -45,7 +44,7 @@ func TestUsers(t *testing.T) {
 		if i%2 == 0 {
 			u.WalletAddress = address(i + 1)
 		}
-		if err := s.AddUser(t.Context(), u, sha256.Sum256([]byte{byte(i)}), "first"); err != nil {
+		if err := s.AddUser(t.Context(), u, token("first", store.ScopeOwner, i), nil); err != nil {
 			t.Fatal(err)
 		}
 		u.CreatedAt = c.Now()
@@ -74,48 +73,16 @@ func TestUsers(t *testing.T) {
 	if _, _, err := s.Users(t.Context(), 1, "x"); !errors.Is(err, store.ErrCursor) {
 		t.Errorf("a bad cursor: %v", err)
 	}
-	if err := s.AddUser(t.Context(), store.User{}, [32]byte{}, ""); !errors.Is(err, store.ErrInvalid) {
+	if err := s.AddUser(t.Context(), store.User{}, token("", store.ScopeOwner, 0), nil); !errors.Is(err, store.ErrInvalid) {
 		t.Errorf("no id: %v", err)
 	}
-}
-
-func TestTokens(t *testing.T) {
-	s := MustOpenServer(t, &clock{})
-	a, b, c := sha256.Sum256([]byte("a")), sha256.Sum256([]byte("b")), sha256.Sum256([]byte("c"))
-	check := func(what string, want ...[32]byte) {
-		t.Helper()
-		got, err := s.TokenHashes(t.Context(), "u")
-		if diff := cmp.Diff(want, got); diff != "" || err != nil {
-			t.Errorf("%s: %v %s", what, err, diff)
-		}
-	}
-	check("no user")
-	if err := s.SetToken(t.Context(), "u", "first", a); !errors.Is(err, store.ErrUserNotFound) {
-		t.Errorf("a token for nobody: %v", err)
-	}
-	if err := s.AddUser(t.Context(), store.User{ID: "u"}, a, "first"); err != nil {
-		t.Fatal(err)
-	}
-	check("registered", a)
-	if err := s.AddUser(t.Context(), store.User{ID: "u"}, b, "other"); !errors.Is(err, store.ErrUserExists) {
-		t.Errorf("registered again: %v", err)
-	}
-	check("registered again", a)
-	if err := s.SetToken(t.Context(), "u", "second", b); err != nil {
-		t.Fatal(err)
-	}
-	check("one more", a, b)
-	if err := s.SetToken(t.Context(), "u", "first", c); err != nil {
-		t.Fatal(err)
-	}
-	check("rotated", c, b)
 }
 
 func TestServerClosed(t *testing.T) {
 	var c clock
 	path := filepath.Join(t.TempDir(), "server.db")
 	s := reopenServer(t, &c, path)
-	if err := s.AddUser(t.Context(), store.User{ID: "u"}, [32]byte{}, ""); err != nil {
+	if err := s.AddUser(t.Context(), store.User{ID: "u"}, token("", store.ScopeOwner, 0), nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"sync"
 	"testing"
@@ -15,9 +14,7 @@ import (
 func TestUsage(t *testing.T) {
 	s := MustOpenServer(t, &clock{})
 	for _, id := range []string{"a", "b"} {
-		if err := s.AddUser(t.Context(), store.User{ID: id}, sha256.Sum256(nil), "first"); err != nil {
-			t.Fatal(err)
-		}
+		MustAddUser(t, s, id)
 	}
 	for _, step := range []struct {
 		name        string
@@ -48,9 +45,7 @@ func TestUsageOfMany(t *testing.T) {
 	var all []store.Usage
 	for i := range 600 {
 		id := fmt.Sprintf("u%d", i)
-		if err := s.AddUser(t.Context(), store.User{ID: id}, sha256.Sum256(nil), "first"); err != nil {
-			t.Fatal(err)
-		}
+		MustAddUser(t, s, id)
 		all = append(all, store.Usage{User: id, Day: 1, Requests: int64(i), Events: 1})
 	}
 	var adding sync.WaitGroup

@@ -88,7 +88,7 @@ type CheckInInput struct {
 	RSVPID string `json:"rsvp_id" jsonschema:"from the guest, or from list_rsvps"`
 }
 
-// CheckIn notes that the guest of an RSVP has come. Owner only.
+// CheckIn notes that the guest of an RSVP has come.
 func (h *Host) CheckIn(ctx context.Context, in CheckInInput) (RSVP, error) {
 	if err := identifier("rsvp_id", in.RSVPID); err != nil {
 		return RSVP{}, err

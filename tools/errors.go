@@ -102,6 +102,8 @@ var known = []struct {
 	{store.ErrRSVPPending, CodeNotAllowed, "The payment of this RSVP is still being settled. Ask again in a minute; nothing is changed."},
 	{store.ErrNotBooked, CodeNotAllowed, "This RSVP is not confirmed: it has no seats. Nothing is changed."},
 	{store.ErrCheckedIn, CodeNotAllowed, "The guest of this RSVP has been checked in, so it can't be cancelled."},
+	{store.ErrUserLeaving, CodeNotAllowed, "This host is being closed for good; nothing new begins at it."},
+	{store.ErrNoFile, CodeNotAllowed, "This host is closed for good."},
 	{store.ErrCursor, CodeInvalidArgument, "cursor is not one that this host gave. Send next_cursor of the previous answer unchanged, or none."},
 	{payments.ErrAlreadyUsed, CodePaymentAlreadyUsed, "This payment is already used, for another booking or under another payment identifier. Nothing more was charged; sign a new payment for a new booking."},
 	{payments.ErrConflict, CodePaymentAlreadyUsed, "Conflict: this payment identifier belongs to another payment of yours to this host. Nothing was charged. Repeat that payment to see what came of it, or choose a new identifier for a new booking."},

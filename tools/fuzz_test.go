@@ -13,6 +13,7 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 
 	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
 )
 
@@ -68,7 +69,7 @@ func FuzzTools(f *testing.F) {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		answer, err := json.Marshal(s.HandleMessage(tools.WithCall(context.Background(), &tools.Call{Host: h, Owner: true}), message))
+		answer, err := json.Marshal(s.HandleMessage(tools.WithCall(context.Background(), &tools.Call{Host: h, Scope: store.ScopeOwner}), message))
 		if err != nil {
 			tb.Fatal(err)
 		}

@@ -61,9 +61,19 @@ type ListEventsOutput struct {
 }
 
 // ListEvents lists events by their start, those to come unless `from` says
-// otherwise. It returns the JSON of a [ListEventsOutput]: most calls ask what was
-// asked before.
-func (h *Host) ListEvents(ctx context.Context, in ListEventsInput) (json.RawMessage, error) {
+// otherwise.
+func (h *Host) ListEvents(ctx context.Context, in ListEventsInput) (ListEventsOutput, error) {
+	q, err := in.query()
+	if err != nil {
+		return ListEventsOutput{}, err
+	}
+	out, _, err := h.list(ctx, q, h.Now())
+	return out, err
+}
+
+// ListEventsJSON is [Host.ListEvents] as JSON, which is remembered: most calls ask
+// what was asked before.
+func (h *Host) ListEventsJSON(ctx context.Context, in ListEventsInput) (json.RawMessage, error) {
 	q, err := in.query()
 	if err != nil {
 		return nil, err
@@ -73,26 +83,35 @@ func (h *Host) ListEvents(ctx context.Context, in ListEventsInput) (json.RawMess
 	if answer, ok := h.Cache.lists.get(asked, stamp, now); ok {
 		return answer, nil
 	}
-	if q.From.IsZero() {
-		q.From = now
-	}
-	events, next, err := h.Store.Events(ctx, q)
+	out, until, err := h.list(ctx, q, now)
 	if err != nil {
-		return nil, explain(err)
-	}
-	out := ListEventsOutput{Events: make([]Event, 0, len(events)), NextCursor: next}
-	var until time.Time
-	for _, e := range events {
-		out.Events = append(out.Events, h.eventOf(e, now))
-		if over := e.Over(); over.After(now) && (until.IsZero() || over.Before(until)) {
-			until = over
-		}
+		return nil, err
 	}
 	answer := mustJSON(out)
 	if settled {
 		h.Cache.lists.keep(asked, kept[json.RawMessage]{answer, stamp, until})
 	}
 	return answer, nil
+}
+
+// list also returns when the first of the events is over, and zero if none will
+// be: until then the list stays what it is, if the file does.
+func (h *Host) list(ctx context.Context, q store.EventQuery, now time.Time) (out ListEventsOutput, until time.Time, err error) {
+	if q.From.IsZero() {
+		q.From = now
+	}
+	events, next, err := h.Store.Events(ctx, q)
+	if err != nil {
+		return out, until, explain(err)
+	}
+	out = ListEventsOutput{Events: make([]Event, 0, len(events)), NextCursor: next}
+	for _, e := range events {
+		out.Events = append(out.Events, h.eventOf(e, now))
+		if over := e.Over(); over.After(now) && (until.IsZero() || over.Before(until)) {
+			until = over
+		}
+	}
+	return out, until, nil
 }
 
 func (in ListEventsInput) query() (q store.EventQuery, err error) {
@@ -188,7 +207,7 @@ type GetRevenueInput struct {
 	EventID string `json:"event_id,omitempty" jsonschema:"one event; absent: all of them"`
 }
 
-// GetRevenue returns what was earned. Owner only.
+// GetRevenue returns what was earned.
 func (h *Host) GetRevenue(ctx context.Context, in GetRevenueInput) (Revenue, error) {
 	if in.EventID != "" {
 		if _, err := h.Store.Event(ctx, in.EventID); err != nil {

@@ -14,13 +14,14 @@ import (
 	"github.com/mark3labs/mcp-go/server"
 
 	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/store"
 )
 
 // Call is what a transport says of a tool call: whose Host it is for, and with
 // whose rights. Every call of a tool must come in a context made by [WithCall].
 type Call struct {
 	Host  *Host
-	Owner bool
+	Scope store.Scope // of the caller's token; empty for a guest, who has none
 	// Spent is why the call may only see to what is booked already, or pay for
 	// what it was quoted: the Host's requests of the day are used up. Nil: it may
 	// do anything.
@@ -51,7 +52,6 @@ const instructions = `This is one host's events. list_events and get_event are f
 // tool is what a client sees of a tool, who may call it, and what runs.
 type tool struct {
 	name, title, description string
-	owner                    bool // only the owner may call it
 	paid                     bool // it may ask for money
 	reads                    bool // it changes nothing
 	undoes                   bool // it takes back what was; called again it changes nothing more
@@ -63,7 +63,7 @@ type tool struct {
 
 func allTools() []tool {
 	return []tool{
-		free((*Host).ListEvents, tool{name: "list_events", title: "List events", reads: true, output: openSchemaOf[ListEventsOutput](),
+		free((*Host).ListEventsJSON, tool{name: "list_events", title: "List events", reads: true, output: openSchemaOf[ListEventsOutput](),
 			description: "Lists this host's events by start time, those to come by default. Free to call."}),
 		free((*Host).GetEvent, tool{name: "get_event", title: "Get an event", reads: true,
 			description: "Returns one event with its price and the seats that are left. Free to call."}),
@@ -73,18 +73,18 @@ func allTools() []tool {
 			description: "Returns an RSVP by its id, with what became of its payment. Free to call."}),
 		free((*Host).CancelRSVP, tool{name: "cancel_rsvp", title: "Cancel an RSVP", undoes: true, dear: true, tends: true,
 			description: "Cancels an RSVP by its id, until the event's cancel_until. What was paid goes back to the address that paid; the answer's refund says whether it is there. Free to call."}),
-		free((*Host).CreateEvent, tool{name: "create_event", title: "Create an event", owner: true,
+		free((*Host).CreateEvent, tool{name: "create_event", title: "Create an event",
 			description: "Creates an event. Owner only."}),
-		free((*Host).UpdateEvent, tool{name: "update_event", title: "Update an event", owner: true, undoes: true,
+		free((*Host).UpdateEvent, tool{name: "update_event", title: "Update an event", undoes: true,
 			description: "Changes what is sent of an event that is to come, and nothing else. A new price is for new bookings. Owner only."}),
-		free((*Host).CancelEvent, tool{name: "cancel_event", title: "Cancel an event", owner: true, undoes: true,
+		free((*Host).CancelEvent, tool{name: "cancel_event", title: "Cancel an event", undoes: true,
 			description: "Cancels an event with all its RSVPs. Everybody who paid is paid back; get_revenue shows what is owed still. Can't be undone. Owner only."}),
-		free((*Host).ListRSVPs, tool{name: "list_rsvps", title: "List RSVPs", owner: true, reads: true,
-			description: "Lists who booked an event. Owner only."}),
-		free((*Host).CheckIn, tool{name: "check_in", title: "Check a guest in", owner: true,
-			description: "Notes that the guest of a confirmed RSVP has come. Owner only."}),
-		free((*Host).GetRevenue, tool{name: "get_revenue", title: "Get revenue", owner: true, reads: true,
-			description: "Returns what was settled and refunded, is pending and is owed, for one event or all, and the refunds that are not paid yet. Owner only."}),
+		free((*Host).ListRSVPs, tool{name: "list_rsvps", title: "List RSVPs", reads: true,
+			description: "Lists who booked an event. Wants a token of scope owner, check-in or read; the last is shown no ids."}),
+		free((*Host).CheckIn, tool{name: "check_in", title: "Check a guest in",
+			description: "Notes that the guest of a confirmed RSVP has come. Wants a token of scope owner or check-in."}),
+		free((*Host).GetRevenue, tool{name: "get_revenue", title: "Get revenue", reads: true,
+			description: "Returns what was settled and refunded, is pending and is owed, for one event or all, and the refunds that are not paid yet. Wants a token of scope owner or read."}),
 	}
 }
 
@@ -93,16 +93,15 @@ func allTools() []tool {
 func NewServer(version string, log *slog.Logger) *server.MCPServer {
 	all := allTools()
 	hooks := &server.Hooks{}
-	// A guest is not shown the owner's tools. A tool filter would do that too, but
-	// it would also answer a guest's call of one with "not found", which explains
+	// Nobody is shown a tool that they may not call. A tool filter would do that
+	// too, but it would also answer a call of one with "not found", which explains
 	// nothing; so calls are refused below, with a reason.
 	hooks.AddAfterListTools(func(ctx context.Context, _ any, _ *mcp.ListToolsRequest, result *mcp.ListToolsResult) {
-		if c := callOf(ctx); c != nil && c.Owner {
-			return
+		c := callOf(ctx)
+		if c == nil {
+			c = &Call{}
 		}
-		result.Tools = slices.DeleteFunc(slices.Clone(result.Tools), func(t mcp.Tool) bool {
-			return slices.ContainsFunc(all, func(a tool) bool { return a.name == t.Name && a.owner })
-		})
+		result.Tools = slices.DeleteFunc(slices.Clone(result.Tools), func(t mcp.Tool) bool { return !c.mayCall(t.Name) })
 	})
 	// mcp-go's own reading of `_meta` keeps one of two members of the same name,
 	// and numbers as floats. A payment is read from the message itself.
@@ -183,9 +182,8 @@ func (t tool) handler(log *slog.Logger) server.ToolHandlerFunc {
 				result, err = t.result(c, nil, explain(fmt.Errorf("panic: %v", r))), nil
 			}
 		}()
-		if t.owner && !c.Owner {
-			return t.result(c, nil, &Error{Code: CodeNotAllowed,
-				Message: t.name + " is for the owner of this host. Send the owner token as Authorization: Bearer."}), nil
+		if err := c.May(t.name); err != nil {
+			return t.result(c, nil, err), nil
 		}
 		if err := t.refused(c); err != nil {
 			return t.result(c, nil, explain(err)), nil
@@ -195,7 +193,7 @@ func (t tool) handler(log *slog.Logger) server.ToolHandlerFunc {
 		if errors.As(err, &coded) && coded.Code == CodeInternal && ctx.Err() == nil { // else the caller is gone
 			log.Error("tool failed", "tool", t.name, "user", c.Host.User, "err", coded.cause)
 		}
-		return t.result(c, out, err), nil
+		return t.result(c, c.Shown(out), err), nil
 	}
 }
 

@@ -263,7 +263,7 @@ type ListRSVPsOutput struct {
 	NextCursor string `json:"next_cursor,omitempty" jsonschema:"present when there are more"`
 }
 
-// ListRSVPs lists who booked an event. Owner only.
+// ListRSVPs lists who booked an event.
 func (h *Host) ListRSVPs(ctx context.Context, in ListRSVPsInput) (ListRSVPsOutput, error) {
 	if err := identifier("event_id", in.EventID); err != nil {
 		return ListRSVPsOutput{}, err

@@ -154,20 +154,6 @@ func TestUnreadablePayment(t *testing.T) {
 	}
 }
 
-func TestOwnerOnly(t *testing.T) {
-	h := mustHost(t)
-	for _, name := range []string{"create_event", "update_event", "cancel_event", "list_rsvps", "check_in", "get_revenue"} {
-		c := &tools.Call{Host: h}
-		if result := call(t, c, name, map[string]any{}, nil); !result.IsError || c.Code != tools.CodeNotAllowed {
-			t.Errorf("%s as a guest: %s", name, result.RawStructuredContent)
-		}
-	}
-	c := &tools.Call{Host: h, Owner: true}
-	if result := call(t, c, "get_revenue", map[string]any{}, nil); result.IsError {
-		t.Errorf("get_revenue as the owner: %s", result.RawStructuredContent)
-	}
-}
-
 // A tool that panics is one caller's error.
 func TestPanic(t *testing.T) {
 	h := mustHost(t)

@@ -77,11 +77,10 @@ func codeOf(err error) tools.Code {
 
 // What clients see of the tools is a file: changing it is a visible diff.
 func TestToolsGolden(t *testing.T) {
-	for _, owner := range []bool{false, true} {
-		name := map[bool]string{false: "guest", true: "owner"}[owner]
+	for name, scope := range map[string]store.Scope{"guest": "", "owner": store.ScopeOwner, "check-in": store.ScopeCheckIn, "read": store.ScopeRead} {
 		t.Run(name, func(t *testing.T) {
 			s := tools.NewServer("test", slog.New(slog.DiscardHandler))
-			ctx := tools.WithCall(t.Context(), &tools.Call{Host: mustHost(t), Owner: owner})
+			ctx := tools.WithCall(t.Context(), &tools.Call{Host: mustHost(t), Scope: scope})
 			answer, err := json.MarshalIndent(s.HandleMessage(ctx, json.RawMessage(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)), "", "  ")
 			if err != nil {
 				t.Fatal(err)

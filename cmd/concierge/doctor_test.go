@@ -37,7 +37,7 @@ func newLedger(t *testing.T) *ledger {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.hosts.Close(t.Context()) })
-	if l.user, _, err = l.hosts.Register(t.Context(), "ada@example.org", x402.Address{}); err != nil {
+	if l.user, _, err = l.hosts.Register(t.Context(), host.Registration{Email: "ada@example.org"}); err != nil {
 		t.Fatal(err)
 	}
 	h, err := l.hosts.Host(t.Context(), l.user.ID)

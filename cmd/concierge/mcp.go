@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/host"
 	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
@@ -55,14 +54,10 @@ func newMCPHost() *cobra.Command {
 			}
 			// Its token goes unused, for on this pipe nobody else can call; `user
 			// token` makes another when it is wanted.
-			if _, _, err := hosts.Register(ctx, user, x402.Address{}); err != nil && !errors.Is(err, store.ErrUserExists) {
+			if _, _, err := hosts.Register(ctx, host.Registration{Email: user}); err != nil && !errors.Is(err, store.ErrUserExists) {
 				return err
 			}
-			h, err := hosts.Host(ctx, id)
-			if err != nil {
-				return err
-			}
-			return host.ServeHost(ctx, tools.NewServer(version, log), h, true, cmd.InOrStdin(), cmd.OutOrStdout())
+			return hosts.ServeHost(ctx, tools.NewServer(version, log), id, store.ScopeOwner, cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVar(&user, "user", "", "email address of the Host's owner")

@@ -55,7 +55,7 @@ func newMCPGuest() *cobra.Command {
 				return err
 			}
 			return host.ServeStdio(cmd.Context(), proxy, cmd.InOrStdin(), cmd.OutOrStdout(),
-				func(ctx context.Context) context.Context { return ctx })
+				func(ctx context.Context) (context.Context, error) { return ctx, nil })
 		},
 	}
 	g.network.addChain(cmd)

@@ -34,6 +34,7 @@ type serveOptions struct {
 	limits          server.Limits
 	hosts           hostsFlags
 	network         networkFlags
+	accounts        accountFlags
 	log             logFlags
 }
 
@@ -85,6 +86,7 @@ func newServe() *cobra.Command {
 	cmd.Flags().StringVar(&o.publicURL, "public-url", "", "where clients reach this server, such as https://events.example.org")
 	cmd.Flags().StringSliceVar(&o.origins, "cors-origin", nil, "web origins whose pages may call this server")
 	o.network.addSettling(cmd)
+	o.accounts.add(cmd)
 	o.log.add(cmd, "info")
 	return cmd
 }
@@ -95,6 +97,10 @@ func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Lo
 		return err
 	}
 	if err := errors.Join(o.hosts.valid(), validLimits(o.limits, o.hosts.quotas)); err != nil {
+		return err
+	}
+	registration, err := o.accounts.open(o.network.name)
+	if err != nil {
 		return err
 	}
 	listener, err := net.Listen("tcp", o.addr)
@@ -115,7 +121,7 @@ func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Lo
 	defer func() { err = errors.Join(err, stop()) }()
 
 	c := server.Config{Hosts: hosts, Version: version, Log: log, PublicURL: public, Origins: o.origins,
-		Limits: o.limits, Ready: side.ready, Network: side.network, Asset: side.asset}
+		Limits: o.limits, Registration: registration, Ready: side.ready, Network: side.network, Asset: side.asset}
 	if side.chain != nil {
 		c.Devnet = side.chain.Handler()
 		fmt.Fprintln(notice, "The embedded chain forgets everything when this server stops; 'concierge devnet' keeps one that does not.")

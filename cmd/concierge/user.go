@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -16,9 +17,22 @@ import (
 
 func newUser() *cobra.Command {
 	var data string
-	c := group("user", "Accounts of a data directory", newUserAdd(&data), newUserList(&data), newUserToken(&data), newUserUsage(&data))
+	c := group("user", "Accounts of a data directory", newUserAdd(&data), newUserList(&data), newUserToken(&data),
+		newUserUsage(&data), newUserInvite(&data), newUserRemove(&data))
 	c.PersistentFlags().StringVar(&data, "data", "./data", "data directory")
 	return c
+}
+
+// userID returns whom an argument means: an email, or an id as user list shows it.
+func userID(h *host.Hosts, arg string) (string, error) {
+	if !strings.Contains(arg, "@") && host.IsUserID(arg) {
+		return arg, nil
+	}
+	id, err := h.UserID(arg)
+	if err != nil {
+		return "", misuse("%q: %v", arg, err)
+	}
+	return id, nil
 }
 
 // withHosts opens a data directory for a command that takes no payments.
@@ -49,7 +63,7 @@ func newUserAdd(data *string) *cobra.Command {
 				}
 			}
 			return withHosts(cmd.Context(), *data, func(h *host.Hosts) error {
-				u, token, err := h.Register(cmd.Context(), args[0], payTo)
+				u, token, err := h.Register(cmd.Context(), host.Registration{Email: args[0], PayTo: payTo})
 				if errors.Is(err, host.ErrEmail) {
 					return misuse("%v", err)
 				}
@@ -80,34 +94,16 @@ func newUserList(data *string) *cobra.Command {
 						return err
 					}
 					for _, u := range users {
-						fmt.Fprintf(w, "%s\t%s\t%s\n", u.ID, u.WalletAddress, u.CreatedAt.Format(time.RFC3339))
+						note := ""
+						if u.Leaving {
+							note = "\tbeing removed: run user remove again"
+						}
+						fmt.Fprintf(w, "%s\t%s\t%s%s\n", u.ID, u.WalletAddress, u.CreatedAt.Format(time.RFC3339), note)
 					}
 					if after = next; after == "" {
 						return w.Flush()
 					}
 				}
-			})
-		},
-	}
-}
-
-func newUserToken(data *string) *cobra.Command {
-	return &cobra.Command{
-		Use:   "token EMAIL",
-		Short: "Make a new owner token and print it; the old one stops working",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return withHosts(cmd.Context(), *data, func(h *host.Hosts) error {
-				id, err := h.UserID(args[0])
-				if err != nil {
-					return misuse("%v", err)
-				}
-				token, err := h.NewOwnerToken(cmd.Context(), id)
-				if err != nil {
-					return err
-				}
-				fmt.Fprintln(cmd.OutOrStdout(), token)
-				return nil
 			})
 		},
 	}

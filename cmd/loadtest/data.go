@@ -80,7 +80,7 @@ func register(ctx context.Context, all *host.Hosts, n int) ([]string, error) {
 	for w := range failed { // together, for they share the commits
 		wg.Go(func() {
 			for i := w; i < n && failed[w] == nil; i += len(failed) {
-				u, _, err := all.Register(ctx, fmt.Sprintf("guest-%d@example.org", i), x402.Address{19: 1})
+				u, _, err := all.Register(ctx, host.Registration{Email: fmt.Sprintf("guest-%d@example.org", i), PayTo: x402.Address{19: 1}})
 				ids[i], failed[w] = u.ID, err
 			}
 		})

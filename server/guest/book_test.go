@@ -14,7 +14,6 @@ import (
 	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/guest"
-	"github.com/events-concierge/concierge/server/host"
 	"github.com/events-concierge/concierge/tools"
 )
 
@@ -44,15 +43,11 @@ func (p *place) visit(t *testing.T, stdio bool, c guest.Config) *guest.Host {
 // stdio serves the place as `concierge mcp host` does.
 func (p *place) stdio(t *testing.T) mcp.Transport {
 	t.Helper()
-	theirs, err := p.hosts.Host(t.Context(), p.user)
-	if err != nil {
-		t.Fatal(err)
-	}
 	in, toHost := io.Pipe()
 	fromHost, out := io.Pipe()
 	go func() {
 		defer out.Close()
-		err := host.ServeHost(context.Background(), tools.NewServer("test", slog.New(slog.DiscardHandler)), theirs, false, in, out)
+		err := p.hosts.ServeHost(context.Background(), tools.NewServer("test", slog.New(slog.DiscardHandler)), p.user, "", in, out)
 		if err != nil && !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("serve over stdio: %v", err)
 		}

@@ -30,7 +30,7 @@ func throughProxy(t *testing.T, hosts ...*guest.Host) *mcp.ClientSession {
 	fromProxy, out := io.Pipe()
 	go func() {
 		defer out.Close()
-		err := host.ServeStdio(context.Background(), proxy, in, out, func(ctx context.Context) context.Context { return ctx })
+		err := host.ServeStdio(context.Background(), proxy, in, out, func(ctx context.Context) (context.Context, error) { return ctx, nil })
 		if err != nil && !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("serve the proxy: %v", err)
 		}

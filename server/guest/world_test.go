@@ -145,7 +145,7 @@ func newPlace(t *testing.T) *place {
 	w.users++
 	email := fmt.Sprintf("owner-%d@example.org", w.users)
 	w.mu.Unlock()
-	user, token, err := w.hosts.Register(t.Context(), email, x402.Address{})
+	user, token, err := w.hosts.Register(t.Context(), host.Registration{Email: email})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,8 @@
 //
 //	secret.key         32 random bytes; names users and locks their wallets
 //	network            the name of the network that its money is on
-//	server.db          users, owner-token hashes, payment claims, what Hosts were used for
+//	server.db          users, hashes of their tokens, payment claims, what Hosts were used for
+//	removal.lock       held while a user is removed
 //	hosts/ab/abcd….db  one user's events, RSVPs, payments and wallet
 package host
 
@@ -21,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/events-concierge/concierge/payments"
@@ -43,6 +45,10 @@ type Config struct {
 	// SignReceipts has the Hosts sign their offers and receipts, each with its own
 	// wallet. A Host whose guests pay to an address elsewhere signs nothing.
 	SignReceipts bool
+	// Lease is for how long a Host is served without another look at whether its
+	// user is still there; [Hosts.Remove] waits until no other process can think
+	// so. It must be the same for all processes. Default 1 s.
+	Lease time.Duration
 	// MaxOpen is how many Hosts have their file open at a time, and Idle how long
 	// one stays open that nobody uses; see [store.Options].
 	MaxOpen int
@@ -68,10 +74,19 @@ type Hosts struct {
 	secret  []byte
 	cache   *tools.Cache
 	meter   *meter
+	uses    uses
+	stop    func() // ends what notes them
 
 	mu     sync.RWMutex
-	known  map[string]*tools.Host // Hosts that have been asked for; they are small
+	known  map[string]*known // Hosts that have been asked for; they are small
 	closed bool
+}
+
+// known is the Host of a user who was there when it was last seen.
+type known struct {
+	host  *tools.Host
+	since time.Time    // that the user has been registered
+	seen  atomic.Int64 // nanoseconds since 1970
 }
 
 // Open opens the data directory. Close it to wait for payments under way.
@@ -81,6 +96,9 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Reader
+	}
+	if c.Lease == 0 {
+		c.Lease = time.Second
 	}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
@@ -92,17 +110,21 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server secret: %w", err)
 	}
-	server, err := store.OpenServer(ctx, filepath.Join(c.Dir, "server.db"), store.Options{Now: c.Now})
+	server, err := store.OpenServer(ctx, filepath.Join(c.Dir, "server.db"), store.Options{Now: c.Now, Secret: derive(secret, "spent", "")})
 	if err != nil {
 		return nil, err
 	}
-	files := store.NewFiles(store.Options{Now: c.Now, Log: c.Log, MaxOpen: c.MaxOpen, Idle: c.Idle})
-	h := &Hosts{Config: c, Server: server, Files: files, secret: secret, known: map[string]*tools.Host{},
+	files := store.NewFiles(store.Options{Now: c.Now, Log: c.Log, MaxOpen: c.MaxOpen, Idle: c.Idle, Existing: true})
+	h := &Hosts{Config: c, Server: server, Files: files, secret: secret, known: map[string]*known{},
 		cache: tools.NewCache(cacheBytes), meter: &meter{server: server, now: c.Now, tallies: map[dayOf]*tally{}}}
 	p := c.Payments
 	p.Claims, p.Debtors, p.Ledger, p.Wallet = server.Claims(), server, h.ledger, h.wallet
 	p.Log, p.Now, p.Rand = c.Log, c.Now, c.Rand
 	h.Cashier = payments.New(p)
+	noting, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var done sync.WaitGroup
+	done.Go(func() { h.keepUses(noting) })
+	h.stop = func() { cancel(); done.Wait() }
 	return h, nil
 }
 
@@ -110,33 +132,84 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 // [store.ErrUserNotFound].
 func (h *Hosts) Host(ctx context.Context, user string) (*tools.Host, error) {
 	h.mu.RLock()
-	host, closed := h.known[user], h.closed
+	k, closed := h.known[user], h.closed
 	h.mu.RUnlock()
-	switch {
-	case closed:
+	if closed {
 		return nil, errors.New("the server is stopping")
-	case host != nil:
-		return host, nil
 	}
-	host, err := h.newHost(ctx, user)
+	if k != nil {
+		there, err := h.there(ctx, k)
+		switch {
+		case err != nil:
+			return nil, err
+		case there:
+			return k.host, nil
+		}
+		if err := h.retire(ctx, k); err != nil {
+			return nil, err
+		}
+	}
+	k, err := h.newHost(ctx, user)
 	if err != nil {
 		return nil, err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if first := h.known[user]; first != nil {
-		return first, nil
+	if first := h.known[user]; first != nil && first.since.Equal(k.since) {
+		return first.host, nil
 	}
-	h.known[user] = host
-	return host, nil
+	h.known[user] = k
+	return k.host, nil
 }
 
-func (h *Hosts) newHost(ctx context.Context, user string) (*tools.Host, error) {
+// there reports whether the user of a Host is still there, as far as is known
+// within the lease.
+func (h *Hosts) there(ctx context.Context, k *known) (bool, error) {
+	now := h.Now()
+	if age := now.UnixNano() - k.seen.Load(); age >= 0 && age < int64(h.Lease) {
+		return true, nil
+	}
+	switch u, err := h.Server.User(ctx, k.host.User); {
+	case errors.Is(err, store.ErrUserNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	case !u.CreatedAt.Equal(k.since): // removed, and registered anew
+		return false, nil
+	}
+	k.seen.Store(now.UnixNano())
+	return true, nil
+}
+
+// retire forgets the Host of a user who is gone, and closes its file when nobody
+// is at work with it any more: it may be another's by now.
+func (h *Hosts) retire(ctx context.Context, k *known) error {
+	h.mu.Lock()
+	if h.known[k.host.User] == k {
+		delete(h.known, k.host.User)
+	}
+	h.mu.Unlock()
+	return h.Files.Alone(ctx, h.path(k.host.User), func() error { return nil })
+}
+
+func (h *Hosts) newHost(ctx context.Context, user string) (*known, error) {
+	k := &known{}
+	k.seen.Store(h.Now().UnixNano())
 	u, err := h.Server.User(ctx, user)
 	if err != nil {
 		return nil, err
 	}
-	host := &tools.Host{User: u.ID, PayTo: u.WalletAddress, Store: h.Files.Host(h.path(user)), Cashier: h.Cashier,
+	// Here, and never later: the file of who is gone must not come back.
+	if err := h.Files.Make(h.path(user)); err != nil {
+		return nil, fmt.Errorf("make the file of %s: %w", user, err)
+	}
+	k.since = u.CreatedAt
+	k.host, err = h.hostOf(ctx, u)
+	return k, err
+}
+
+func (h *Hosts) hostOf(ctx context.Context, u store.User) (*tools.Host, error) {
+	host := &tools.Host{User: u.ID, PayTo: u.WalletAddress, Store: h.Files.Host(h.path(u.ID)), Cashier: h.Cashier,
 		Cache: h.cache, Quota: quota{h, u.ID}, Now: h.Now, Rand: h.Rand}
 	if !h.SignReceipts {
 		return host, nil
@@ -146,7 +219,7 @@ func (h *Hosts) newHost(ctx context.Context, user string) (*tools.Host, error) {
 	case err == nil:
 		host.Notary = w
 	case !errors.Is(err, payments.ErrNoWallet):
-		return nil, fmt.Errorf("open the wallet of %s: %w", user, err)
+		return nil, fmt.Errorf("open the wallet of %s: %w", u.ID, err)
 	}
 	return host, nil
 }
@@ -196,8 +269,12 @@ func (h *Hosts) unseal(ctx context.Context, host *tools.Host) (*wallet.Local, er
 // files. Calls of Hosts must have ended before.
 func (h *Hosts) Close(ctx context.Context) error {
 	err := h.Cashier.Close(ctx)
+	h.stop()
 	h.mu.Lock()
 	h.closed = true
 	h.mu.Unlock()
+	if noteErr := h.noteUses(ctx); !errors.Is(noteErr, store.ErrClosed) { // closed before
+		err = errors.Join(err, noteErr)
+	}
 	return errors.Join(err, h.meter.keep(ctx), h.Files.Close(), h.Server.Close())
 }

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/host"
 	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
@@ -50,7 +49,7 @@ func TestUserID(t *testing.T) {
 func TestUserSurvives(t *testing.T) {
 	dir := t.TempDir()
 	h := mustOpen(t, dir, "devnet")
-	user, token, err := h.Register(t.Context(), "ada@example.org", x402.Address{})
+	user, token, err := h.Register(t.Context(), host.Registration{Email: "ada@example.org"})
 	if err != nil || user.WalletAddress.IsZero() {
 		t.Fatalf("%+v, %v", user, err)
 	}
@@ -58,23 +57,23 @@ func TestUserSurvives(t *testing.T) {
 		t.Fatal(err)
 	}
 	h = mustOpen(t, dir, "devnet")
-	if _, _, err := h.Register(t.Context(), "ada@example.org", x402.Address{}); !errors.Is(err, store.ErrUserExists) {
+	if _, _, err := h.Register(t.Context(), host.Registration{Email: "ada@example.org"}); !errors.Is(err, store.ErrUserExists) {
 		t.Errorf("registered twice: %v", err)
 	}
-	if ok, err := h.IsOwner(t.Context(), user.ID, token); err != nil || !ok {
-		t.Errorf("the token: %v, %v", ok, err)
+	if scope, err := h.Scope(t.Context(), user.ID, token); err != nil || scope != store.ScopeOwner {
+		t.Errorf("the token: %q, %v", scope, err)
 	}
 	opened, err := h.Host(t.Context(), user.ID)
 	if err != nil || opened.PayTo != user.WalletAddress {
 		t.Errorf("%+v, %v", opened, err)
 	}
-	renewed, err := h.NewOwnerToken(t.Context(), user.ID)
+	renewed, err := h.SetToken(t.Context(), user.ID, host.OwnerToken, store.ScopeOwner)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for given, want := range map[string]bool{token: false, renewed: true, "": false, renewed + "x": false} {
-		if got, err := h.IsOwner(t.Context(), user.ID, given); err != nil || got != want {
-			t.Errorf("a token is %v, want %v (%v)", got, want, err)
+	for given, want := range map[string]store.Scope{token: "", renewed: store.ScopeOwner, "": "", renewed + "x": ""} {
+		if got, err := h.Scope(t.Context(), user.ID, given); err != nil || got != want {
+			t.Errorf("a token is %q, want %q (%v)", got, want, err)
 		}
 	}
 	if err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
@@ -106,7 +105,7 @@ func TestRace(t *testing.T) {
 	for i := range 20 {
 		email := string(rune('a'+i%5)) + "@example.org"
 		registering.Go(func() {
-			_, _, err := processes[i%2].Register(t.Context(), email, x402.Address{})
+			_, _, err := processes[i%2].Register(t.Context(), host.Registration{Email: email})
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -131,7 +130,7 @@ func TestRace(t *testing.T) {
 // A Host that many ask for at once is opened once.
 func TestOpenedOnce(t *testing.T) {
 	h := mustOpen(t, t.TempDir(), "")
-	user, _, err := h.Register(t.Context(), "ada@example.org", x402.Address{})
+	user, _, err := h.Register(t.Context(), host.Registration{Email: "ada@example.org"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func metered(t *testing.T, dir string, now *time.Time, q host.Quotas) *host.Host
 
 func mustRegister(t *testing.T, h *host.Hosts) (user string) {
 	t.Helper()
-	u, _, err := h.Register(t.Context(), "ada@example.org", x402.Address{1})
+	u, _, err := h.Register(t.Context(), host.Registration{Email: "ada@example.org", PayTo: x402.Address{1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func TestCountingIsExact(t *testing.T) {
 // BenchmarkCountRequest is what it costs a request to be counted.
 func BenchmarkCountRequest(b *testing.B) {
 	h := mustOpen(b, b.TempDir(), "")
-	u, _, err := h.Register(b.Context(), "ada@example.org", x402.Address{1})
+	u, _, err := h.Register(b.Context(), host.Registration{Email: "ada@example.org", PayTo: x402.Address{1}})
 	if err != nil {
 		b.Fatal(err)
 	}

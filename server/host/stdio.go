@@ -12,6 +12,7 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 
+	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
 )
 
@@ -22,21 +23,23 @@ const MaxMessage = 1 << 20
 // holds still until one is done.
 const atOnce = 32
 
-// ServeHost serves one Host over a pair of pipes, see [ServeStdio].
-func ServeHost(ctx context.Context, s *server.MCPServer, h *tools.Host, owner bool, in io.Reader, out io.Writer) error {
-	return ServeStdio(ctx, s, in, out, func(ctx context.Context) context.Context {
-		return tools.WithCall(ctx, &tools.Call{Host: h, Owner: owner})
+// ServeHost serves the Host of a user over a pair of pipes, with the rights of a
+// scope, until the user is removed; see [ServeStdio].
+func (h *Hosts) ServeHost(ctx context.Context, s *server.MCPServer, user string, scope store.Scope, in io.Reader, out io.Writer) error {
+	return ServeStdio(ctx, s, in, out, func(ctx context.Context) (context.Context, error) {
+		host, err := h.Host(ctx, user)
+		return tools.WithCall(ctx, &tools.Call{Host: host, Scope: scope}), err
 	})
 }
 
 // ServeStdio serves MCP over a pair of pipes, one JSON-RPC message a line; each
-// message is handled in a context made by each.
+// message is handled in a context made by each, whose error is the end of it.
 // It reads until in or ctx ends. Tool calls that are under way then still finish
 // and are answered: a payment must not be cut off because its client has gone.
 //
 // It is used instead of mcp-go's own loop, which cancels calls at the end of
 // input, reads lines of any length, and shares one session in a process.
-func ServeStdio(ctx context.Context, s *server.MCPServer, in io.Reader, out io.Writer, each func(context.Context) context.Context) error {
+func ServeStdio(ctx context.Context, s *server.MCPServer, in io.Reader, out io.Writer, each func(context.Context) (context.Context, error)) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	session := &stdioSession{notifications: make(chan mcp.JSONRPCNotification, atOnce)}
@@ -47,20 +50,32 @@ func ServeStdio(ctx context.Context, s *server.MCPServer, in io.Reader, out io.W
 	serving = s.WithContext(serving, session)
 
 	w := &lineWriter{out: out}
-	handle := func(message []byte) {
-		if answer := s.HandleMessage(each(serving), message); answer != nil {
+	handle := func(ctx context.Context, message []byte) {
+		if answer := s.HandleMessage(ctx, message); answer != nil {
 			w.write(answer)
 		}
 	}
 	var calls, others sync.WaitGroup
 	others.Go(func() { session.forward(serving, w) })
 	places := make(chan struct{}, atOnce)
-	messages, readErr := read(ctx, in)
+	reading, stopReading := context.WithCancel(ctx)
+	defer stopReading()
+	messages, readErr := read(reading, in)
+	var failed error
 	for message := range messages {
+		if failed != nil {
+			continue // what was read already
+		}
+		ctx, err := each(serving)
+		if err != nil {
+			failed = err
+			stopReading()
+			continue
+		}
 		var work *sync.WaitGroup
 		switch methodOf(message) {
 		case string(mcp.MethodInitialize):
-			handle(message) // what follows relies on it
+			handle(ctx, message) // what follows relies on it
 			continue
 		case string(mcp.MethodToolsCall):
 			work = &calls
@@ -70,13 +85,13 @@ func ServeStdio(ctx context.Context, s *server.MCPServer, in io.Reader, out io.W
 		places <- struct{}{}
 		work.Go(func() {
 			defer func() { <-places }()
-			handle(message)
+			handle(ctx, message)
 		})
 	}
 	calls.Wait()
 	stop()
 	others.Wait()
-	return errors.Join(*readErr, w.err)
+	return errors.Join(failed, *readErr, w.err)
 }
 
 // read returns the messages that come in; the channel is closed at the end of

@@ -36,7 +36,7 @@ func echoServer(begun chan<- struct{}, release <-chan struct{}) *server.MCPServe
 	return s
 }
 
-func same(ctx context.Context) context.Context { return ctx }
+func same(ctx context.Context) (context.Context, error) { return ctx, nil }
 
 const hello = `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}` + "\n"
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/events-concierge/concierge/payments"
+	"github.com/events-concierge/concierge/store"
 )
 
 // Unfinished is a payment, or the refund of one, that has not come to its end.
@@ -50,25 +51,37 @@ func (h *Hosts) Unfinished(ctx context.Context) ([]Unfinished, error) {
 			all = append(all, Unfinished{User: d.User, Refund: true, Err: err})
 		}
 		for _, r := range refunds {
-			u := Unfinished{User: d.User, Refund: true, Payment: r}
-			if r.State != payments.Owed {
-				u.Due = due(r)
-			}
-			all = append(all, u)
+			all = append(all, openRefund(d.User, r))
 		}
 	}
 	slices.SortStableFunc(all, func(a, b Unfinished) int { return a.Payment.CreatedAt.Compare(b.Payment.CreatedAt) })
 	return all, ctx.Err()
 }
 
+func openRefund(user string, r payments.Payment) Unfinished {
+	u := Unfinished{User: user, Refund: true, Payment: r}
+	if r.State != payments.Owed {
+		u.Due = due(r)
+	}
+	return u
+}
+
 // claimed returns the payment of a claim, as far as there is one.
 func (h *Hosts) claimed(ctx context.Context, c payments.Claim) (payments.Payment, error) {
-	p := payments.Payment{ID: c.PaymentID, Payer: c.Payer, CreatedAt: c.ClaimedAt, UpdatedAt: c.ClaimedAt}
 	host, err := h.Host(ctx, c.User)
 	if err != nil {
-		return p, err
+		return onlyClaimed(c), err
 	}
-	switch held, err := host.Store.Payment(ctx, c.PaymentID); {
+	return claimed(ctx, host.Store, c)
+}
+
+func onlyClaimed(c payments.Claim) payments.Payment {
+	return payments.Payment{ID: c.PaymentID, Payer: c.Payer, CreatedAt: c.ClaimedAt, UpdatedAt: c.ClaimedAt}
+}
+
+func claimed(ctx context.Context, file *store.Host, c payments.Claim) (payments.Payment, error) {
+	p := onlyClaimed(c)
+	switch held, err := file.Payment(ctx, c.PaymentID); {
 	case err == nil:
 		return held, nil
 	case !errors.Is(err, payments.ErrNoPayment):

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/events-concierge/concierge/payments/evm"
+	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/server/host"
+)
+
+// envExportPassphrase locks the wallet in an export; it is never a flag.
+const envExportPassphrase = "CONCIERGE_EXPORT_PASSPHRASE"
+
+type removeOptions struct {
+	data    *string
+	export  string
+	yes     bool
+	network networkFlags
+}
+
+func newUserRemove(data *string) *cobra.Command {
+	o := removeOptions{data: data}
+	cmd := &cobra.Command{
+		Use:   "remove EMAIL|USER",
+		Short: "Export everything of a user, then delete it",
+		Long: "Writes everything of a user into a ZIP file: events, RSVPs, payments, refunds, and the key of the wallet if\n" +
+			"this server holds it. Then it deletes all of that, also beside running servers. Of the payments only hashes\n" +
+			"stay, so that none can be used again. It refuses while a payment or refund has not come to its end. If it is\n" +
+			"broken off, run it again.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withHosts(cmd.Context(), *data, func(h *host.Hosts) error { return o.remove(cmd, h, args[0]) })
+		},
+	}
+	cmd.Flags().StringVar(&o.export, "export", "", "the ZIP file to write (default: USER.zip here); the passphrase of the wallet in it is in "+envExportPassphrase+" or asked for")
+	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask")
+	o.network.addChain(cmd)
+	return cmd
+}
+
+func (o *removeOptions) remove(cmd *cobra.Command, h *host.Hosts, who string) error {
+	ctx, notice := cmd.Context(), cmd.ErrOrStderr()
+	user, err := userID(h, who)
+	if err != nil {
+		return err
+	}
+	d, err := h.Departure(ctx, user)
+	if err != nil {
+		return err
+	}
+	if d.Exported {
+		fmt.Fprintln(notice, "Going on with a removal that was broken off; its export is written already.")
+		return h.Remove(ctx, user, host.Export{})
+	}
+	if len(d.Open) > 0 {
+		return explainOpen(notice, &host.UnfinishedError{Open: d.Open}, h.Now())
+	}
+	export := host.Export{Path: o.export}
+	if export.Path == "" {
+		export.Path = user + ".zip"
+	}
+	if !d.Wallet.IsZero() {
+		fmt.Fprintf(notice, "The user's wallet %s %s. Its key will be in the export and nowhere else.\n", d.Wallet, o.worth(ctx, d.Wallet))
+		if export.Passphrase, err = exportPassphrase(notice); err != nil {
+			return err
+		}
+	}
+	if !o.yes && !confirmed(cmd.InOrStdin(), notice, user) {
+		return errors.New("nothing is removed")
+	}
+	if err := h.Remove(ctx, user, export); err != nil {
+		return explainOpen(notice, err, h.Now())
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "removed  %s\nexport   %s\n", user, export.Path)
+	return nil
+}
+
+// worth says what is in a wallet, if there is a chain to ask.
+func (o *removeOptions) worth(ctx context.Context, wallet x402.Address) string {
+	const unknown = "may have USDC in it (--rpc and --network find out)"
+	if o.network.rpc == "" {
+		return unknown
+	}
+	network, err := o.network.network()
+	if err != nil {
+		return unknown
+	}
+	asset, _, _ := x402.USDC(network)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	client, err := evm.Dial(ctx, o.network.rpc, o.network.options(time.Second))
+	if err != nil {
+		return unknown + ": the node can't be reached"
+	}
+	defer client.Close()
+	balance, err := client.Balance(ctx, asset, wallet)
+	if err != nil {
+		return unknown + ": the node does not say"
+	}
+	amount, err := balance.Amount()
+	if err != nil {
+		return "has more USDC than there is"
+	}
+	return "has " + amount.USD() + " USDC in it"
+}
+
+// explainOpen adds to an error, if it is of that kind, what has not come to its
+// end.
+func explainOpen(notice io.Writer, err error, now time.Time) error {
+	var unfinished *host.UnfinishedError
+	if !errors.As(err, &unfinished) {
+		return err
+	}
+	var checks []check
+	for _, u := range unfinished.Open {
+		checks = append(checks, diagnose(u, now))
+	}
+	return errors.Join(err, showChecks(notice, checks))
+}
+
+func confirmed(in io.Reader, notice io.Writer, user string) bool {
+	fmt.Fprintf(notice, "Everything of user %s is deleted for good. Go on? Type yes: ", user)
+	line, _ := bufio.NewReader(io.LimitReader(in, 100)).ReadString('\n')
+	return strings.TrimSpace(line) == "yes"
+}
+
+// exportPassphrase returns the passphrase for the wallet in an export. A mistake in
+// it would lose the wallet, so a person types it twice.
+func exportPassphrase(notice io.Writer) (string, error) {
+	if passphrase := os.Getenv(envExportPassphrase); passphrase != "" {
+		return passphrase, nil
+	}
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		return "", misuse("a passphrase for the wallet in the export is missing: set %s, or run in a terminal to be asked", envExportPassphrase)
+	}
+	var typed [2]string
+	for i, prompt := range []string{"A passphrase for the wallet in the export: ", "The same again: "} {
+		fmt.Fprint(notice, prompt)
+		passphrase, err := term.ReadPassword(int(os.Stdin.Fd()))
+		fmt.Fprintln(notice)
+		if err != nil {
+			return "", err
+		}
+		typed[i] = string(passphrase)
+	}
+	if typed[0] != typed[1] || typed[0] == "" {
+		return "", errors.New("the two are not the same; nothing is removed")
+	}
+	return typed[0], nil
+}
