@@ -1,5 +1,5 @@
 PRAGMA application_id = 1702257523;
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 CREATE TABLE claims (
   network     TEXT    NOT NULL,
   asset       TEXT    NOT NULL,
@@ -42,6 +42,12 @@ CREATE TABLE tokens (
   hash       BLOB    NOT NULL CHECK (length(hash) = 32),
   created_at INTEGER NOT NULL, scope TEXT NOT NULL DEFAULT 'owner' CHECK (scope IN ('owner', 'check-in', 'read')), used_at INTEGER,
   PRIMARY KEY (user_id, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE usage (
+  user_id  TEXT    NOT NULL PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+  day      INTEGER NOT NULL,
+  requests INTEGER NOT NULL CHECK (requests >= 0),
+  events   INTEGER NOT NULL CHECK (events >= 0)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE users (
   seq            INTEGER PRIMARY KEY, -- the order of the list
