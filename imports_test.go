@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"payments/facilitator": {"payments", "payments/x402", "payments/evm"},
 	"payments":             {"payments/x402", "payments/evm", "payments/crashpoint"},
 	"store":                {"payments", "payments/x402"},
+	"store/archive":        {},
 	"tools":                {"payments", "payments/x402", "store"},
 	"server/host":          {"tools", "payments", "payments/x402", "payments/wallet", "store"},
 	"server/guest":         {"payments/x402", "payments/wallet"},
