@@ -31,11 +31,9 @@ func (g guest) emailKey() any {
 // event. Nothing is held by that. Errors: those of [Host.BookFree], without
 // [ErrPriced] and [ErrRSVPExists].
 func (h *Host) CanBook(ctx context.Context, eventID string, seats int, email string) (Event, error) {
-	e, err := bookable(ctx, h.f.read, h.f.now(), eventID, seats, guest{email: email})
-	if err != nil {
-		return Event{}, h.f.read.fail("check a booking", err, nil)
-	}
-	return e, nil
+	return view(ctx, h.handle, "check a booking", func(ctx context.Context, q *statements) (Event, error) {
+		return bookable(ctx, q, h.now(), eventID, seats, guest{email: email})
+	})
 }
 
 // BookFree books seats at an event without a price; the RSVP is confirmed.
@@ -48,7 +46,7 @@ func (h *Host) BookFree(ctx context.Context, b payments.Booking) (RSVP, error) {
 		ID: b.RSVPID, EventID: b.EventID, Seats: b.Seats, Name: b.Name, Email: b.Email,
 		Status: RSVPConfirmed,
 	}
-	err := h.f.write.do(ctx, "book", func(ctx context.Context, t *tx) error {
+	err := h.write(ctx, "book", func(ctx context.Context, t *tx) error {
 		e, err := bookable(ctx, t, t.now, r.EventID, r.Seats, guest{email: r.Email})
 		if err != nil {
 			return err

@@ -10,7 +10,7 @@ import (
 // wants it. Errors: [ErrRSVPNotFound], [ErrRSVPPending], [ErrNotBooked] if its
 // payment has failed, [ErrCheckedIn], [ErrTooLate], payments.ErrCleared.
 func (h *Host) CancelRSVP(ctx context.Context, id string, cleared int64) (r RSVP, err error) {
-	err = h.f.write.do(ctx, "cancel an RSVP", func(ctx context.Context, t *tx) error {
+	err = h.write(ctx, "cancel an RSVP", func(ctx context.Context, t *tx) error {
 		if r, err = rsvp(ctx, t, id); err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func (h *Host) CancelRSVP(ctx context.Context, id string, cleared int64) (r RSVP
 // again, it is returned as it is. cleared is as payments.Refunds wants it.
 // Errors: [ErrEventNotFound], payments.ErrCleared.
 func (h *Host) CancelEvent(ctx context.Context, id string, cleared int64) (e Event, err error) {
-	err = h.f.write.do(ctx, "cancel an event", func(ctx context.Context, t *tx) error {
+	err = h.write(ctx, "cancel an event", func(ctx context.Context, t *tx) error {
 		if e, err = event(ctx, t, id); err != nil || e.Cancelled {
 			return err
 		}
@@ -95,7 +95,7 @@ func (h *Host) CancelEvent(ctx context.Context, id string, cleared int64) (e Eve
 // [ErrSeatsTaken], and [ErrCutOff] for an earlier CancelUntil while seats are
 // taken.
 func (h *Host) UpdateEvent(ctx context.Context, id string, change func(*Event) error) (e Event, err error) {
-	err = h.f.write.do(ctx, "update an event", func(ctx context.Context, t *tx) error {
+	err = h.write(ctx, "update an event", func(ctx context.Context, t *tx) error {
 		old, err := event(ctx, t, id)
 		if err != nil {
 			return err
@@ -136,7 +136,7 @@ func (h *Host) UpdateEvent(ctx context.Context, id string, change func(*Event) e
 // CheckIn notes that the guest of a confirmed RSVP has come; the first time
 // stays. Errors: [ErrRSVPNotFound], [ErrNotBooked].
 func (h *Host) CheckIn(ctx context.Context, id string) (r RSVP, err error) {
-	err = h.f.write.do(ctx, "check in", func(ctx context.Context, t *tx) error {
+	err = h.write(ctx, "check in", func(ctx context.Context, t *tx) error {
 		if r, err = rsvp(ctx, t, id); err != nil {
 			return err
 		}

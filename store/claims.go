@@ -14,19 +14,19 @@ import (
 
 // Claims is the part of a [Server]'s file that implements payments.Claims: a
 // type of its own because of its Close, which closes claims.
-type Claims struct{ f *file }
+type Claims struct{ handle }
 
 var _ payments.Claims = (*Claims)(nil)
 
 // Claims returns the claims of the server. They are open as long as it is.
-func (s *Server) Claims() *Claims { return &Claims{s.f} }
+func (s *Server) Claims() *Claims { return &Claims{s.handle} }
 
 // Claim implements payments.Claims. A repetition by the same payment wins
 // again. ClaimedAt is now if it is zero. Errors: [ErrInvalid] for a payment
 // without id, or whose id has claimed another authorization, and for an
 // identifier of another length than x402 allows.
 func (c *Claims) Claim(ctx context.Context, claim payments.Claim) (standing payments.Claim, won bool, err error) {
-	err = c.f.write.do(ctx, "claim an authorization", func(ctx context.Context, t *tx) error {
+	err = c.write(ctx, "claim an authorization", func(ctx context.Context, t *tx) error {
 		mine := claim
 		if mine.ClaimedAt.IsZero() {
 			mine.ClaimedAt = t.now
@@ -63,29 +63,27 @@ func (c *Claims) Claim(ctx context.Context, claim payments.Claim) (standing paym
 
 // Find implements payments.Claims.
 func (c *Claims) Find(ctx context.Context, k payments.ClaimKey) (payments.Claim, bool, error) {
-	claim, err := find(ctx, c.f.read, k)
-	return c.found(claim, err)
+	return c.find(ctx, func(ctx context.Context, q *statements) (payments.Claim, error) { return find(ctx, q, k) })
 }
 
 // Identified implements payments.Claims.
 func (c *Claims) Identified(ctx context.Context, user string, payer x402.Address, identifier string) (payments.Claim, bool, error) {
-	claim, err := identified(ctx, c.f.read, user, payer, identifier)
-	return c.found(claim, err)
+	return c.find(ctx, func(ctx context.Context, q *statements) (payments.Claim, error) {
+		return identified(ctx, q, user, payer, identifier)
+	})
 }
 
-func (c *Claims) found(claim payments.Claim, err error) (payments.Claim, bool, error) {
+func (c *Claims) find(ctx context.Context, f func(context.Context, *statements) (payments.Claim, error)) (payments.Claim, bool, error) {
+	claim, err := view(ctx, c.handle, "find a claim", f)
 	if errors.Is(err, sql.ErrNoRows) {
 		return payments.Claim{}, false, nil
 	}
-	if err != nil {
-		return payments.Claim{}, false, c.f.read.fail("find a claim", err, nil)
-	}
-	return claim, true, nil
+	return claim, err == nil, err
 }
 
 // Release implements payments.Claims. A claim that was closed stays.
 func (c *Claims) Release(ctx context.Context, k payments.ClaimKey, paymentID string) error {
-	return c.f.write.do(ctx, "release a claim", func(ctx context.Context, t *tx) error {
+	return c.write(ctx, "release a claim", func(ctx context.Context, t *tx) error {
 		_, err := t.exec(ctx, `DELETE FROM claims
 			WHERE network = ? AND asset = ? AND payer = ? AND nonce = ? AND payment_id = ? AND open = 1`,
 			append(key(k), paymentID)...)
@@ -95,7 +93,7 @@ func (c *Claims) Release(ctx context.Context, k payments.ClaimKey, paymentID str
 
 // FreeIdentifier implements payments.Claims.
 func (c *Claims) FreeIdentifier(ctx context.Context, paymentID string) error {
-	return c.f.write.do(ctx, "free an identifier", func(ctx context.Context, t *tx) error {
+	return c.write(ctx, "free an identifier", func(ctx context.Context, t *tx) error {
 		_, err := t.exec(ctx, `UPDATE claims SET identifier = NULL WHERE payment_id = ?`, paymentID)
 		return err
 	})
@@ -103,12 +101,9 @@ func (c *Claims) FreeIdentifier(ctx context.Context, paymentID string) error {
 
 // Open implements payments.Claims.
 func (c *Claims) Open(ctx context.Context) ([]payments.Claim, error) {
-	claims, err := list(ctx, c.f.read, scanClaim,
-		`SELECT `+claimColumns+` FROM claims WHERE open = 1 ORDER BY claimed_at, payment_id`)
-	if err != nil {
-		return nil, c.f.read.fail("list open claims", err, nil)
-	}
-	return claims, nil
+	return view(ctx, c.handle, "list open claims", func(ctx context.Context, q *statements) ([]payments.Claim, error) {
+		return list(ctx, q, scanClaim, `SELECT `+claimColumns+` FROM claims WHERE open = 1 ORDER BY claimed_at, payment_id`)
+	})
 }
 
 // Reopen implements payments.Claims.
@@ -166,7 +161,7 @@ func (c *Claims) Close(ctx context.Context, paymentIDs []string) error {
 	if err != nil {
 		return fmt.Errorf("close claims: %w", err)
 	}
-	return c.f.write.do(ctx, "close claims", func(ctx context.Context, t *tx) error {
+	return c.write(ctx, "close claims", func(ctx context.Context, t *tx) error {
 		_, err := t.exec(ctx, `UPDATE claims SET open = 0
 			WHERE payment_id IN (SELECT value FROM json_each(?)) AND open = 1`, string(ids))
 		return err

@@ -52,6 +52,9 @@ var (
 	// ErrBusy: another process kept the file locked for too long. Nothing
 	// was changed.
 	ErrBusy = errors.New("another process keeps the database locked")
+	// ErrLogFull: another process has been reading the file for so long that
+	// its log must not grow any more. Nothing was changed.
+	ErrLogFull = errors.New("the database takes no changes until another process ends that has been reading it for long")
 	// ErrClosed: the Host or Server has been closed.
 	ErrClosed = errors.New("the database is closed")
 )

@@ -76,7 +76,7 @@ func (h *Host) CreateEvent(ctx context.Context, e Event) (Event, error) {
 	}
 	e.truncate()
 	e.SeatsTaken = 0
-	err := h.f.write.do(ctx, what, func(ctx context.Context, t *tx) error {
+	err := h.write(ctx, what, func(ctx context.Context, t *tx) error {
 		e.CreatedAt = truncate(t.now)
 		_, err := t.exec(ctx, `INSERT INTO events (id, title, description, starts_at, ends_at,
 				time_zone, location, capacity, price, cancelled, cancel_until, created_at, search)
@@ -125,11 +125,9 @@ func fold(s string) string { return strings.ToLower(s) }
 
 // Event returns one event. Errors: [ErrEventNotFound].
 func (h *Host) Event(ctx context.Context, id string) (Event, error) {
-	e, err := event(ctx, h.f.read, id)
-	if err != nil {
-		return Event{}, h.f.read.fail("read an event", err, nil)
-	}
-	return e, nil
+	return view(ctx, h.handle, "read an event", func(ctx context.Context, q *statements) (Event, error) {
+		return event(ctx, q, id)
+	})
 }
 
 const eventColumns = `id, title, description, starts_at, ends_at, time_zone, location,
@@ -171,13 +169,15 @@ func (h *Host) Events(ctx context.Context, q EventQuery) (events []Event, next s
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: %w", what, err)
 	}
-	events, err = list(ctx, h.f.read, scanEvent, `SELECT `+eventColumns+` FROM events
-		WHERE (starts_at, id) > (?1, ?2) AND starts_at <= ?3 AND over_at >= ?4
-			AND (?5 = '' OR instr(search, ?5) > 0)
-		ORDER BY starts_at, id LIMIT ?6`,
-		after.n, after.id, bound(q.To, never), bound(q.From, always), fold(q.Text), limit+1)
+	events, err = view(ctx, h.handle, what, func(ctx context.Context, s *statements) ([]Event, error) {
+		return list(ctx, s, scanEvent, `SELECT `+eventColumns+` FROM events
+			WHERE (starts_at, id) > (?1, ?2) AND starts_at <= ?3 AND over_at >= ?4
+				AND (?5 = '' OR instr(search, ?5) > 0)
+			ORDER BY starts_at, id LIMIT ?6`,
+			after.n, after.id, bound(q.To, never), bound(q.From, always), fold(q.Text), limit+1)
+	})
 	if err != nil {
-		return nil, "", h.f.read.fail(what, err, nil)
+		return nil, "", err
 	}
 	events, next = page(events, limit, "event", func(e Event) position {
 		return position{e.StartsAt.UnixMilli(), e.ID}

@@ -9,11 +9,11 @@ import (
 
 // OpenHostSchema is OpenHost with migrations of the test's own.
 func OpenHostSchema(ctx context.Context, path string, schema fs.FS) (*Host, error) {
-	f, err := open(ctx, path, kind{owner: "host", id: hostID, schema: schema}, Options{})
+	h, err := openAlone(ctx, path, kind{owner: "host", id: hostID, schema: schema}, Options{})
 	if err != nil {
 		return nil, err
 	}
-	return &Host{f}, nil
+	return &Host{h}, nil
 }
 
 // HostSchema is the real one.
@@ -27,7 +27,7 @@ const HostID, ServerID = hostID, serverID
 
 // Write runs f as one call of the writer, with a way to execute SQL.
 func (h *Host) Write(ctx context.Context, f func(exec func(query string, args ...any) error) error) error {
-	return h.f.write.do(ctx, "test", func(ctx context.Context, t *tx) error {
+	return h.write(ctx, "test", func(ctx context.Context, t *tx) error {
 		return f(func(query string, args ...any) error {
 			_, err := t.exec(ctx, query, args...)
 			return err
@@ -35,34 +35,87 @@ func (h *Host) Write(ctx context.Context, f func(exec func(query string, args ..
 	})
 }
 
+// file is the open file; a test must know that it is.
+func (h handle) file() *file {
+	h.files.mu.Lock()
+	defer h.files.mu.Unlock()
+	return h.files.entries[h.path].file
+}
+
 // Waiting is how many calls are in the writer's queue.
-func (h *Host) Waiting() int {
-	h.f.write.mu.Lock()
-	defer h.f.write.mu.Unlock()
-	return len(h.f.write.queue)
+func (h handle) Waiting() int {
+	w := h.file().write
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.queue)
 }
 
-// Statements are the texts of all statements that h has run.
-func (h *Host) Statements() []string {
-	return append(slices.Collect(maps.Keys(h.f.read.kept)), slices.Collect(maps.Keys(h.f.write.stmts.kept))...)
+// Statements are the texts of all statements that have been run.
+func (h handle) Statements() []string {
+	f := h.file()
+	c := <-f.read.idle
+	defer func() { f.read.idle <- c }()
+	all := slices.Collect(maps.Keys(c.kept))
+	if f.write.stmts != nil {
+		all = append(all, slices.Collect(maps.Keys(f.write.stmts.kept))...)
+	}
+	return all
 }
 
-// Statements are the texts of all statements that s has run.
-func (s *Server) Statements() []string {
-	return append(slices.Collect(maps.Keys(s.f.read.kept)), slices.Collect(maps.Keys(s.f.write.stmts.kept))...)
-}
-
-// Path is the server's file.
-func (s *Server) Path() string { return s.f.path }
+// Path is the file.
+func (h handle) Path() string { return h.path }
 
 // Pragma returns a setting of the connection that writes, and of one that
 // reads.
 func (h *Host) Pragma(ctx context.Context, name string) (write, read string, err error) {
-	err = h.f.write.do(ctx, "test", func(ctx context.Context, t *tx) error {
+	err = h.write(ctx, "test", func(ctx context.Context, t *tx) error {
 		return t.row(ctx, "PRAGMA "+name).Scan(&write)
 	})
 	if err == nil {
-		err = h.f.read.row(ctx, "PRAGMA "+name).Scan(&read)
+		read, err = view(ctx, h.handle, "test", func(ctx context.Context, q *statements) (s string, err error) {
+			err = q.row(ctx, "PRAGMA "+name).Scan(&s)
+			return s, err
+		})
 	}
 	return write, read, err
+}
+
+// Using runs f while the file is in use, with what it is known by while it is
+// open.
+func (h *Host) Using(ctx context.Context, f func(file any)) error {
+	e, err := h.files.acquire(ctx, h.path)
+	if err != nil {
+		return err
+	}
+	defer h.files.release(e)
+	f(e.file)
+	return nil
+}
+
+// Tend does what is to be done about the files now.
+func (p *Files) Tend() {
+	for _, job := range p.chores() {
+		job()
+	}
+}
+
+// Open is how many files are open, or being opened or closed.
+func (p *Files) Open() int { return len(p.slots) }
+
+// Limit sets the lengths of logs at which something happens, for files that are
+// opened from now on.
+func (p *Files) Limit(move, full int) { p.limits = logLimits{move: move, warn: move, full: full} }
+
+// Log is how long the log is, and how much of it is in the file.
+func (h handle) Log(ctx context.Context) (frames, moved int, err error) {
+	e, err := h.files.acquire(ctx, h.path)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer h.files.release(e)
+	err = e.file.read.do(ctx, func(ctx context.Context, q *statements) error {
+		var busy int
+		return q.row(ctx, "PRAGMA wal_checkpoint(NOOP)").Scan(&busy, &frames, &moved)
+	})
+	return frames, moved, err
 }

@@ -7,31 +7,32 @@ import (
 	"fmt"
 )
 
-// Host is one user's file. Its methods may be called at the same time.
-type Host struct{ f *file }
+// Host is one user's file, which is made if there is none, and brought up to
+// date if it is older, when a method needs it. Errors of every method:
+// [ErrNewerSchema], [ErrNotDatabase], [ErrWrongFile], [ErrCorrupt], all of which
+// leave the file as it is. Methods may be called at the same time. See
+// [Files.Host].
+type Host struct{ handle }
 
-// OpenHost opens a user's file, makes it if there is none, and brings an older
-// one up to date. Errors: [ErrNewerSchema], [ErrNotDatabase], [ErrWrongFile],
-// [ErrCorrupt], all of which leave the file as it is.
+// OpenHost opens one user's file by itself, and keeps it open.
 func OpenHost(ctx context.Context, path string, o Options) (*Host, error) {
-	f, err := open(ctx, path, kindOf("host", hostID), o)
+	h, err := openAlone(ctx, path, kindOf("host", hostID), o)
 	if err != nil {
 		return nil, err
 	}
-	return &Host{f}, nil
+	return &Host{h}, nil
 }
 
-// Close waits for the change under way, and closes the file. Calls after it,
-// and those that still wait, are [ErrClosed].
-func (h *Host) Close() error { return h.f.close() }
+// Close closes what [OpenHost] has opened: it waits for calls under way. Calls
+// after it, and those that still wait for the file, are [ErrClosed]. Of a Host
+// of [Files] it closes them all.
+func (h *Host) Close() error { return h.files.Close() }
 
 // SealedWallet returns what [Host.KeepWallet] kept, or nil.
 func (h *Host) SealedWallet(ctx context.Context) ([]byte, error) {
-	sealed, err := wallet(ctx, h.f.read)
-	if err != nil {
-		return nil, h.f.read.fail("read the wallet", err, nil)
-	}
-	return sealed, nil
+	return view(ctx, h.handle, "read the wallet", func(ctx context.Context, q *statements) ([]byte, error) {
+		return wallet(ctx, q)
+	})
 }
 
 // KeepWallet keeps an encrypted wallet, unless there is one already: money may
@@ -41,7 +42,7 @@ func (h *Host) KeepWallet(ctx context.Context, sealed []byte) (kept []byte, err 
 	if len(sealed) == 0 {
 		return nil, fmt.Errorf("keep the wallet: %w: empty", ErrInvalid)
 	}
-	err = h.f.write.do(ctx, "keep the wallet", func(ctx context.Context, t *tx) error {
+	err = h.write(ctx, "keep the wallet", func(ctx context.Context, t *tx) error {
 		_, err := t.exec(ctx, `INSERT INTO wallet (one, sealed, created_at) VALUES (1, ?, ?) ON CONFLICT DO NOTHING`,
 			sealed, t.now.UnixMilli())
 		if err != nil {

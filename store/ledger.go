@@ -21,7 +21,7 @@ var _ payments.Ledger = (*Host)(nil)
 // or if p's authorization is that of another payment. An authorization is free
 // again when its payment has failed and is closed.
 func (h *Host) Hold(ctx context.Context, p payments.Payment, b payments.Booking) error {
-	return h.f.write.do(ctx, "hold seats", func(ctx context.Context, t *tx) error {
+	return h.write(ctx, "hold seats", func(ctx context.Context, t *tx) error {
 		if p.Payer.IsZero() || p.Amount < 0 || p.Since > math.MaxInt64 || p.RSVPID != "" && p.RSVPID != b.RSVPID {
 			return fmt.Errorf("%w: payment", ErrInvalid)
 		}
@@ -78,16 +78,14 @@ func insertPayment(ctx context.Context, t *tx, p payments.Payment, rsvpID string
 
 // Payment implements payments.Ledger. Errors: payments.ErrNoPayment.
 func (h *Host) Payment(ctx context.Context, id string) (payments.Payment, error) {
-	p, err := payment(ctx, h.f.read, id)
-	if err != nil {
-		return payments.Payment{}, h.f.read.fail("read a payment", err, nil)
-	}
-	return p, nil
+	return view(ctx, h.handle, "read a payment", func(ctx context.Context, q *statements) (payments.Payment, error) {
+		return payment(ctx, q, id)
+	})
 }
 
 // Abandon implements payments.Ledger. Errors: payments.ErrHeld.
 func (h *Host) Abandon(ctx context.Context, id string) error {
-	return h.f.write.do(ctx, "abandon a payment", func(ctx context.Context, t *tx) error {
+	return h.write(ctx, "abandon a payment", func(ctx context.Context, t *tx) error {
 		switch _, err := payment(ctx, t, id); {
 		case err == nil:
 			return payments.ErrHeld

@@ -57,7 +57,7 @@ func (k kind) steps() ([]string, error) {
 }
 
 // prepareFile checks that the file behind c may be used, and makes it ready.
-// It writes nothing to a file that is refused.
+// It writes nothing to a file that is refused, nor to one that is ready.
 func prepareFile(ctx context.Context, c *sql.Conn, k kind) error {
 	steps, err := k.steps()
 	if err != nil {

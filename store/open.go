@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -14,32 +15,55 @@ import (
 	"modernc.org/sqlite"
 )
 
-// Options of a Host's or a server's file.
+// Options of the files of Hosts, or of a server's.
 type Options struct {
 	// Now is the clock. If nil, it is time.Now.
 	Now func() time.Time
+	// Log is told what nobody waits for: a log that can't be emptied, a file
+	// that can't be closed. If nil, nobody is told.
+	Log *slog.Logger
+	// MaxOpen is how many files are open at a time: 0 is [DefaultMaxOpen], and
+	// fewer are open where the process may not have so many.
+	MaxOpen int
+	// Idle is how long a file stays open that nobody uses; 0: until its place
+	// is needed.
+	Idle time.Duration
+	// Archive, if there is one, is called before anything is moved from the log
+	// of a file into the file; see [Files].
+	Archive func(ctx context.Context, path string) error
+}
+
+func (o *Options) setDefaults() {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxOpen <= 0 {
+		o.MaxOpen = DefaultMaxOpen
+	}
 }
 
 // busyTimeout is how long a call waits for another process.
 const busyTimeout = 10 * time.Second
 
-// maxReaders bounds the connections that read one file; there are none until
-// something is read, and they go when they have been idle.
-const maxReaders = 4
-
-// file is an open database: one connection that writes and a few that read.
+// file is an open database: some connections that read, and one that writes as
+// soon as something is written.
 type file struct {
-	path   string
-	now    func() time.Time
-	read   *reader
-	write  *writer
-	closed chan struct{}
-	once   sync.Once
+	path    string
+	o       Options
+	db      *sql.DB // makes connections, and keeps none that are given back
+	read    *reader
+	write   *writer
+	log     *logState
+	once    sync.Once
+	closing chan struct{} // closed by refuse
 }
 
 // open opens the file at path, creates it if there is none, and brings its
-// schema up to date.
-func open(ctx context.Context, path string, k kind, o Options) (_ *file, err error) {
+// schema up to date. extra is the room for readers beyond the first.
+func open(ctx context.Context, path string, k kind, o Options, log *logState, vfs string, extra chan struct{}) (_ *file, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("open the %s's file %s: %w", k.owner, path, classify(err))
@@ -54,44 +78,44 @@ func open(ctx context.Context, path string, k kind, o Options) (_ *file, err err
 	if err := createFile(path); err != nil {
 		return nil, err
 	}
-	f := &file{path: path, now: o.Now, closed: make(chan struct{})}
-	if f.now == nil {
-		f.now = time.Now
-	}
-	writers, conn, err := openWriter(ctx, path)
+	c, err := sqlite.NewConnector(dsn(path, vfs))
 	if err != nil {
 		return nil, err
 	}
-	if err := prepareFile(ctx, conn, k); err != nil {
-		return nil, errors.Join(err, conn.Close(), writers.Close())
+	f := &file{path: path, o: o, log: log, db: sql.OpenDB(c), closing: make(chan struct{})}
+	f.db.SetMaxIdleConns(-1)
+	first, err := f.db.Conn(ctx)
+	if err != nil {
+		return nil, errors.Join(err, f.db.Close())
 	}
-	f.write = newWriter(writers, conn, f.now, f.closed)
-	if f.read, err = openReader(path, f.closed); err != nil {
-		return nil, errors.Join(err, f.write.close())
+	if err := errors.Join(prepareFile(ctx, first, k), queryOnly(ctx, first)); err != nil {
+		return nil, errors.Join(err, first.Close(), f.db.Close())
 	}
+	f.read = newReader(f.reading, first, extra, f.closing)
+	f.write = newWriter(f.db.Conn, log, o.Now, f.closing)
 	return f, nil
 }
 
-// openWriter returns the connection that writes, and the pool it is from. The
-// connection is kept for the life of the file, so that its prepared statements
-// are.
-func openWriter(ctx context.Context, path string) (*sql.DB, *sql.Conn, error) {
-	c, err := sqlite.NewConnector(dsn(path, false))
+// reading returns one more connection, for reading.
+func (f *file) reading(ctx context.Context) (*sql.Conn, error) {
+	conn, err := f.db.Conn(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	db := sql.OpenDB(c)
-	db.SetMaxOpenConns(1)
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return nil, nil, errors.Join(err, db.Close())
+	if err := queryOnly(ctx, conn); err != nil {
+		return nil, errors.Join(err, conn.Close())
 	}
-	return db, conn, nil
+	return conn, nil
+}
+
+func queryOnly(ctx context.Context, c *sql.Conn) error {
+	_, err := c.ExecContext(ctx, "PRAGMA query_only = 1")
+	return err
 }
 
 // dsn names the file to the driver. Its journal mode is not set here: setting
 // it writes, and a file is first looked at ([prepareFile]).
-func dsn(path string, readOnly bool) string {
+func dsn(path, vfs string) string {
 	q := url.Values{
 		"_busy_timeout": {fmt.Sprint(busyTimeout.Milliseconds())},
 		"_defensive":    {"1"},
@@ -99,10 +123,11 @@ func dsn(path string, readOnly bool) string {
 		"_error_rc":     {"1"},
 		"_foreign_keys": {"1"},
 		"_synchronous":  {"FULL"},
-		"_pragma":       {"cache_size(-256)", "trusted_schema(0)"},
+		"_pragma": {"cache_size(-256)", "trusted_schema(0)",
+			"wal_autocheckpoint(0)", fmt.Sprintf("journal_size_limit(%d)", keptLog)},
 	}
-	if readOnly {
-		q.Set("_query_only", "1")
+	if vfs != "" {
+		q.Set("vfs", vfs)
 	}
 	p := filepath.ToSlash(path)
 	if !strings.HasPrefix(p, "/") { // a drive letter
@@ -113,12 +138,31 @@ func dsn(path string, readOnly bool) string {
 	return u.String()
 }
 
-// close waits for the write under way, refuses those that wait, and moves what
-// the log holds into the file. Closing again does nothing.
-func (f *file) close() (err error) {
-	f.once.Do(func() {
-		close(f.closed)
-		err = errors.Join(f.read.close(), f.write.close())
-	})
-	return err
+// refuse has the calls fail that wait for the file.
+func (f *file) refuse() { f.once.Do(func() { close(f.closing) }) }
+
+// close closes the file, which nobody uses any more, and moves what its log
+// holds into it: the last process that closes a file leaves no log.
+func (f *file) close(ctx context.Context) error {
+	var err error
+	if f.logged() {
+		if err = f.checkpoint(ctx); err != nil {
+			err = errors.Join(err, f.keepLog(ctx))
+		}
+	}
+	return errors.Join(err, f.read.close(), f.write.close(), f.db.Close())
+}
+
+// each runs do on every connection of a file that nobody uses.
+func (f *file) each(do func(*sql.Conn) error) error {
+	var errs []error
+	for range f.read.n {
+		c := <-f.read.idle
+		errs = append(errs, do(c.conn))
+		f.read.idle <- c
+	}
+	if f.write.stmts != nil {
+		errs = append(errs, do(f.write.stmts.conn))
+	}
+	return errors.Join(errs...)
 }

@@ -82,7 +82,7 @@ type txPayment struct {
 
 // change runs f on a payment and returns the payment as it is then.
 func (h *Host) change(ctx context.Context, what, id string, f func(context.Context, *txPayment) error) (p payments.Payment, err error) {
-	err = h.f.write.do(ctx, what, func(ctx context.Context, t *tx) error {
+	err = h.write(ctx, what, func(ctx context.Context, t *tx) error {
 		if p, err = payment(ctx, t, id); err != nil {
 			return err
 		}

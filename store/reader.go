@@ -5,49 +5,173 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
-
-	"modernc.org/sqlite"
 )
+
+// maxReaders bounds the connections that read one file: there is one, and more
+// while several calls read at a time.
+const maxReaders = 4
+
+// maxRead bounds how long one call reads: until then the log can't be emptied.
+const maxRead = 10 * time.Second
 
 // reader owns the connections that read. Each sees what was committed before
 // its statement began, and waits for no writer.
 type reader struct {
+	connect func(context.Context) (*sql.Conn, error)
+	extra   chan struct{} // shared with other files: room for connections beyond the first
+	closing <-chan struct{}
+	idle    chan *readConn
+
+	mu   sync.Mutex
+	n    int // connections
+	used int // of them
+	peak int // of used, since the last trim
+}
+
+type readConn struct {
+	conn *sql.Conn
 	*statements
-	db     *sql.DB
-	closed chan struct{}
 }
 
-func openReader(path string, closed chan struct{}) (*reader, error) {
-	c, err := sqlite.NewConnector(dsn(path, true))
-	if err != nil {
-		return nil, err
+func newReader(connect func(context.Context) (*sql.Conn, error), first *sql.Conn, extra chan struct{}, closing <-chan struct{}) *reader {
+	r := &reader{connect: connect, extra: extra, closing: closing, idle: make(chan *readConn, maxReaders), n: 1}
+	r.idle <- &readConn{first, newStatements(first)}
+	return r
+}
+
+// do runs f on a connection of its own.
+func (r *reader) do(ctx context.Context, f func(context.Context, *statements) error) error {
+	limited, cancel := context.WithTimeout(ctx, maxRead)
+	defer cancel()
+	c, err := r.take(limited)
+	if err == nil {
+		defer r.give(c)
+		err = f(limited, c.statements)
 	}
-	db := sql.OpenDB(c)
-	db.SetMaxOpenConns(maxReaders)
-	db.SetMaxIdleConns(maxReaders)
-	db.SetConnMaxIdleTime(time.Minute) // an idle connection holds memory and three files
-	return &reader{statements: newStatements(db.PrepareContext), db: db, closed: closed}, nil
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return fmt.Errorf("reading took longer than %v", maxRead)
+	}
+	return err
 }
 
-// fail is how an error of a read is reported: missing in place of no row, if
-// it is given.
-func (r *reader) fail(what string, err, missing error) error {
+func (r *reader) take(ctx context.Context) (*readConn, error) {
 	select {
-	case <-r.closed:
-		err = ErrClosed
+	case c := <-r.idle:
+		r.count(1)
+		return c, nil
 	default:
-		err = classify(err)
 	}
-	if missing != nil && errors.Is(err, sql.ErrNoRows) {
-		err = missing
+	if r.grow() {
+		conn, err := r.connect(ctx)
+		if err != nil {
+			r.shrink()
+			return nil, err
+		}
+		r.count(1)
+		return &readConn{conn, newStatements(conn)}, nil
 	}
-	return fmt.Errorf("%s: %w", what, err)
+	select {
+	case c := <-r.idle: // the first connection comes back, whatever becomes of others
+		r.count(1)
+		return c, nil
+	case <-r.closing:
+		return nil, ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
-// list reads rows into values.
-func list[T any](ctx context.Context, r *reader, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := r.rows(ctx, query, args...)
+func (r *reader) give(c *readConn) {
+	r.count(-1)
+	r.idle <- c
+}
+
+func (r *reader) count(change int) {
+	r.mu.Lock()
+	r.used += change
+	r.peak = max(r.peak, r.used)
+	r.mu.Unlock()
+}
+
+// grow makes room for one more connection, if there may be one.
+func (r *reader) grow() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.n == maxReaders {
+		return false
+	}
+	select {
+	case r.extra <- struct{}{}:
+		r.n++
+		return true
+	default:
+		return false
+	}
+}
+
+func (r *reader) shrink() {
+	r.mu.Lock()
+	r.n--
+	r.mu.Unlock()
+	<-r.extra
+}
+
+// pass waits until every connection has been idle once, but not for a reader
+// that takes long.
+func (r *reader) pass(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	r.mu.Lock()
+	n := r.n
+	r.mu.Unlock()
+	for range n {
+		select {
+		case c := <-r.idle:
+			defer func() { r.idle <- c }()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// trim closes connections that have not been needed since the last time.
+func (r *reader) trim() error {
+	r.mu.Lock()
+	surplus := r.n - max(1, r.peak)
+	r.peak = r.used
+	r.mu.Unlock()
+	var err error
+	for ; surplus > 0; surplus-- {
+		select {
+		case c := <-r.idle:
+			err = errors.Join(err, c.close())
+			r.shrink()
+		default:
+			return err
+		}
+	}
+	return err
+}
+
+// close closes all connections, which have been given back.
+func (r *reader) close() error {
+	var err error
+	for ; r.n > 0; r.n-- {
+		err = errors.Join(err, (<-r.idle).close())
+		if r.n > 1 {
+			<-r.extra
+		}
+	}
+	return err
+}
+
+func (c *readConn) close() error { return errors.Join(c.statements.close(), c.conn.Close()) }
+
+// list reads rows into values. Nobody waits for a client with a row in hand.
+func list[T any](ctx context.Context, q *statements, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := q.rows(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -62,5 +186,3 @@ func list[T any](ctx context.Context, r *reader, scan func(scanner) (T, error), 
 	}
 	return all, rows.Err()
 }
-
-func (r *reader) close() error { return errors.Join(r.statements.close(), r.db.Close()) }

@@ -44,11 +44,9 @@ func dropRefund(ctx context.Context, t *tx, paymentID string) error {
 
 // Refund implements payments.Refunds. Errors: payments.ErrNoPayment.
 func (h *Host) Refund(ctx context.Context, paymentID string) (payments.Payment, error) {
-	r, err := refund(ctx, h.f.read, paymentID)
-	if err != nil {
-		return payments.Payment{}, h.f.read.fail("read a refund", err, nil)
-	}
-	return r, nil
+	return view(ctx, h.handle, "read a refund", func(ctx context.Context, q *statements) (payments.Payment, error) {
+		return refund(ctx, q, paymentID)
+	})
 }
 
 // received is whether a refund's payment has come, and can't go away again. Until
@@ -123,7 +121,7 @@ func (h *Host) Postpone(ctx context.Context, id string, reason x402.Reason, unti
 
 // changeRefund runs f on a refund and returns the refund as it is then.
 func (h *Host) changeRefund(ctx context.Context, what, id string, f func(context.Context, *tx, payments.Payment) error) (r payments.Payment, err error) {
-	err = h.f.write.do(ctx, what, func(ctx context.Context, t *tx) error {
+	err = h.write(ctx, what, func(ctx context.Context, t *tx) error {
 		if r, err = refund(ctx, t, id); err != nil {
 			return err
 		}
@@ -141,35 +139,30 @@ func (h *Host) changeRefund(ctx context.Context, what, id string, f func(context
 
 // Due implements payments.Refunds.
 func (h *Host) Due(ctx context.Context, n int) ([]string, error) {
-	ids, err := list(ctx, h.f.read, func(s scanner) (id string, err error) {
-		err = s.Scan(&id)
-		return id, err
-	},
-		`SELECT payment_id FROM refunds WHERE state <> 'settled' AND retry_at <= ? AND EXISTS `+received+`
-			ORDER BY retry_at, payment_id LIMIT ?`, h.f.now().UnixMilli(), n)
-	if err != nil {
-		return nil, h.f.read.fail("list refunds", err, nil)
-	}
-	return ids, nil
+	return view(ctx, h.handle, "list refunds", func(ctx context.Context, q *statements) ([]string, error) {
+		return list(ctx, q, func(s scanner) (id string, err error) {
+			err = s.Scan(&id)
+			return id, err
+		}, `SELECT payment_id FROM refunds WHERE state <> 'settled' AND retry_at <= ? AND EXISTS `+received+`
+			ORDER BY retry_at, payment_id LIMIT ?`, h.now().UnixMilli(), n)
+	})
 }
 
 // OpenRefunds returns the refunds of one event, or of all if eventID is "", that
 // are not settled yet: at most n, those first that are looked at next.
 func (h *Host) OpenRefunds(ctx context.Context, eventID string, n int) ([]payments.Payment, error) {
-	refunds, err := list(ctx, h.f.read, func(s scanner) (r payments.Payment, err error) {
-		err = s.Scan(intoPayment(&r)...)
-		return r, err
-	}, `SELECT `+refundColumns+refundTables+` JOIN rsvps r ON r.id = p.rsvp_id
-		WHERE f.state <> 'settled' AND (?1 = '' OR r.event_id = ?1) ORDER BY f.retry_at, f.payment_id LIMIT ?2`, eventID, n)
-	if err != nil {
-		return nil, h.f.read.fail("list refunds", err, nil)
-	}
-	return refunds, nil
+	return view(ctx, h.handle, "list refunds", func(ctx context.Context, q *statements) ([]payments.Payment, error) {
+		return list(ctx, q, func(s scanner) (r payments.Payment, err error) {
+			err = s.Scan(intoPayment(&r)...)
+			return r, err
+		}, `SELECT `+refundColumns+refundTables+` JOIN rsvps r ON r.id = p.rsvp_id
+			WHERE f.state <> 'settled' AND (?1 = '' OR r.event_id = ?1) ORDER BY f.retry_at, f.payment_id LIMIT ?2`, eventID, n)
+	})
 }
 
 // Clear implements payments.Refunds.
 func (h *Host) Clear(ctx context.Context) (cleared bool, next time.Time, err error) {
-	err = h.f.write.do(ctx, "clear", func(ctx context.Context, t *tx) error {
+	err = h.write(ctx, "clear", func(ctx context.Context, t *tx) error {
 		cleared = false
 		looked, restored, err := restoring(ctx, t)
 		if err != nil || restored {
@@ -191,11 +184,9 @@ func (h *Host) Clear(ctx context.Context) (cleared bool, next time.Time, err err
 
 // Cleared implements payments.Refunds.
 func (h *Host) Cleared(ctx context.Context) (int64, error) {
-	n, err := cleared(ctx, h.f.read)
-	if err != nil {
-		return 0, h.f.read.fail("read what is cleared", err, nil)
-	}
-	return n, nil
+	return view(ctx, h.handle, "read what is cleared", func(ctx context.Context, q *statements) (int64, error) {
+		return cleared(ctx, q)
+	})
 }
 
 func cleared(ctx context.Context, q rowQuerier) (n int64, err error) {

@@ -18,25 +18,23 @@ type Revenue struct {
 // Revenue sums up the payments of one event, or of all if eventID is "".
 // Errors: [ErrEventNotFound].
 func (h *Host) Revenue(ctx context.Context, eventID string) (Revenue, error) {
-	const what = "sum up revenue"
 	const sums = `SELECT
 		coalesce(sum(p.amount) FILTER (WHERE p.state IN ('settled', 'owed') AND f.state IS NULL), 0),
 		coalesce(sum(p.amount) FILTER (WHERE p.state IN ('settled', 'owed') AND f.state = 'settled'), 0),
 		coalesce(sum(p.amount) FILTER (WHERE p.state = 'settling'), 0),
 		coalesce(sum(p.amount) FILTER (WHERE p.state IN ('settled', 'owed') AND f.state IN ('owed', 'settling')), 0)
 		FROM payments p LEFT JOIN refunds f ON f.payment_id = p.id`
-	var r Revenue
-	var sum row
-	if eventID == "" {
-		sum = h.f.read.row(ctx, sums)
-	} else {
-		if _, err := event(ctx, h.f.read, eventID); err != nil {
-			return Revenue{}, h.f.read.fail(what, err, nil)
+	return view(ctx, h.handle, "sum up revenue", func(ctx context.Context, q *statements) (r Revenue, err error) {
+		var sum row
+		if eventID == "" {
+			sum = q.row(ctx, sums)
+		} else {
+			if _, err := event(ctx, q, eventID); err != nil {
+				return r, err
+			}
+			sum = q.row(ctx, sums+` JOIN rsvps r ON r.id = p.rsvp_id WHERE r.event_id = ?`, eventID)
 		}
-		sum = h.f.read.row(ctx, sums+` JOIN rsvps r ON r.id = p.rsvp_id WHERE r.event_id = ?`, eventID)
-	}
-	if err := sum.Scan(&r.Settled, &r.Refunded, &r.Pending, &r.Owed); err != nil {
-		return Revenue{}, h.f.read.fail(what, err, nil)
-	}
-	return r, nil
+		err = sum.Scan(&r.Settled, &r.Refunded, &r.Pending, &r.Owed)
+		return r, err
+	})
 }

@@ -42,11 +42,9 @@ const (
 
 // RSVP returns one RSVP with its payment. Errors: [ErrRSVPNotFound].
 func (h *Host) RSVP(ctx context.Context, id string) (RSVP, error) {
-	r, err := rsvp(ctx, h.f.read, id)
-	if err != nil {
-		return RSVP{}, h.f.read.fail("read an RSVP", err, nil)
-	}
-	return r, nil
+	return view(ctx, h.handle, "read an RSVP", func(ctx context.Context, q *statements) (RSVP, error) {
+		return rsvp(ctx, q, id)
+	})
 }
 
 func rsvp(ctx context.Context, q rowQuerier, id string) (RSVP, error) {
@@ -67,19 +65,21 @@ func (h *Host) RSVPs(ctx context.Context, eventID string, limit int, after strin
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: %w", what, err)
 	}
-	if _, err := event(ctx, h.f.read, eventID); err != nil {
-		return nil, "", h.f.read.fail(what, err, nil)
-	}
 	type numbered struct {
 		seq int64
 		RSVP
 	}
-	rows, err := list(ctx, h.f.read, func(s scanner) (n numbered, err error) {
-		n.seq, n.RSVP, err = scanRSVP(s)
-		return n, err
-	}, `SELECT `+rsvpColumns+` WHERE r.event_id = ? AND r.seq > ? ORDER BY r.seq LIMIT ?`, eventID, from.n, limit+1)
+	rows, err := view(ctx, h.handle, what, func(ctx context.Context, q *statements) ([]numbered, error) {
+		if _, err := event(ctx, q, eventID); err != nil {
+			return nil, err
+		}
+		return list(ctx, q, func(s scanner) (n numbered, err error) {
+			n.seq, n.RSVP, err = scanRSVP(s)
+			return n, err
+		}, `SELECT `+rsvpColumns+` WHERE r.event_id = ? AND r.seq > ? ORDER BY r.seq LIMIT ?`, eventID, from.n, limit+1)
+	})
 	if err != nil {
-		return nil, "", h.f.read.fail(what, err, nil)
+		return nil, "", err
 	}
 	rows, next = page(rows, limit, "rsvp", func(n numbered) position { return position{n: n.seq} })
 	for _, n := range rows {

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,20 +13,20 @@ import (
 
 // Server is what the Hosts of one server share: who the users are, and which
 // payments have been begun. Its methods may be called at the same time.
-type Server struct{ f *file }
+type Server struct{ handle }
 
 // OpenServer opens a server's file like [OpenHost] does a user's.
 func OpenServer(ctx context.Context, path string, o Options) (*Server, error) {
-	f, err := open(ctx, path, kindOf("server", serverID), o)
+	h, err := openAlone(ctx, path, kindOf("server", serverID), o)
 	if err != nil {
 		return nil, err
 	}
-	return &Server{f}, nil
+	return &Server{h}, nil
 }
 
 // Close waits for the change under way, and closes the file. Calls after it,
 // and those that still wait, are [ErrClosed].
-func (s *Server) Close() error { return s.f.close() }
+func (s *Server) Close() error { return s.files.Close() }
 
 // User is the owner of a Host.
 type User struct {
@@ -36,7 +38,7 @@ type User struct {
 // AddUser adds a user, created now, with a first token, of which only the hash
 // is kept. Errors: [ErrUserExists], [ErrInvalid] if there is no id.
 func (s *Server) AddUser(ctx context.Context, u User, tokenHash [sha256.Size]byte, tokenName string) error {
-	return s.f.write.do(ctx, "add a user", func(ctx context.Context, t *tx) error {
+	return s.write(ctx, "add a user", func(ctx context.Context, t *tx) error {
 		_, err := t.exec(ctx, `INSERT INTO users (id, wallet_address, created_at) VALUES (?, ?, ?)`,
 			u.ID, orNull(u.WalletAddress, x402.Address.String), millis(t.now))
 		switch {
@@ -53,11 +55,13 @@ func (s *Server) AddUser(ctx context.Context, u User, tokenHash [sha256.Size]byt
 
 // User returns one user. Errors: [ErrUserNotFound].
 func (s *Server) User(ctx context.Context, id string) (User, error) {
-	_, u, err := scanUser(s.f.read.row(ctx, `SELECT `+userColumns+` FROM users WHERE id = ?`, id))
-	if err != nil {
-		return User{}, s.f.read.fail("read a user", err, ErrUserNotFound)
-	}
-	return u, nil
+	return view(ctx, s.handle, "read a user", func(ctx context.Context, q *statements) (User, error) {
+		_, u, err := scanUser(q.row(ctx, `SELECT `+userColumns+` FROM users WHERE id = ?`, id))
+		if errors.Is(err, sql.ErrNoRows) {
+			return User{}, ErrUserNotFound
+		}
+		return u, err
+	})
 }
 
 // Users returns a page of users in the order of their registration, and the
@@ -74,12 +78,14 @@ func (s *Server) Users(ctx context.Context, limit int, after string) (users []Us
 		seq int64
 		User
 	}
-	rows, err := list(ctx, s.f.read, func(s scanner) (n numbered, err error) {
-		n.seq, n.User, err = scanUser(s)
-		return n, err
-	}, `SELECT `+userColumns+` FROM users WHERE seq > ? ORDER BY seq LIMIT ?`, from.n, limit+1)
+	rows, err := view(ctx, s.handle, what, func(ctx context.Context, q *statements) ([]numbered, error) {
+		return list(ctx, q, func(s scanner) (n numbered, err error) {
+			n.seq, n.User, err = scanUser(s)
+			return n, err
+		}, `SELECT `+userColumns+` FROM users WHERE seq > ? ORDER BY seq LIMIT ?`, from.n, limit+1)
+	})
 	if err != nil {
-		return nil, "", s.f.read.fail(what, err, nil)
+		return nil, "", err
 	}
 	rows, next = page(rows, limit, "user", func(n numbered) position { return position{n: n.seq} })
 	for _, n := range rows {
@@ -98,7 +104,7 @@ func scanUser(s scanner) (seq int64, u User, err error) {
 // SetToken gives a user a token of this name, in place of the one that has it.
 // Errors: [ErrUserNotFound].
 func (s *Server) SetToken(ctx context.Context, user, name string, hash [sha256.Size]byte) error {
-	return s.f.write.do(ctx, "set a token", func(ctx context.Context, t *tx) error {
+	return s.write(ctx, "set a token", func(ctx context.Context, t *tx) error {
 		var known bool
 		if err := t.row(ctx, `SELECT EXISTS (SELECT 1 FROM users WHERE id = ?)`, user).Scan(&known); err != nil {
 			return err
@@ -120,11 +126,9 @@ func setToken(ctx context.Context, t *tx, user, name string, hash [sha256.Size]b
 // TokenHashes returns the hashes of a user's tokens; a user who does not exist
 // has none.
 func (s *Server) TokenHashes(ctx context.Context, user string) ([][sha256.Size]byte, error) {
-	hashes, err := list(ctx, s.f.read, func(s scanner) (h [sha256.Size]byte, err error) {
-		return h, s.Scan(asHash{&h})
-	}, `SELECT hash FROM tokens WHERE user_id = ? ORDER BY name`, user)
-	if err != nil {
-		return nil, s.f.read.fail("read tokens", err, nil)
-	}
-	return hashes, nil
+	return view(ctx, s.handle, "read tokens", func(ctx context.Context, q *statements) ([][sha256.Size]byte, error) {
+		return list(ctx, q, func(s scanner) (h [sha256.Size]byte, err error) {
+			return h, s.Scan(asHash{&h})
+		}, `SELECT hash FROM tokens WHERE user_id = ? ORDER BY name`, user)
+	})
 }

@@ -4,29 +4,25 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"sync"
 )
 
-// statements keeps prepared statements by their text: preparing one takes
-// longer than running it.
+// statements keeps the prepared statements of a connection by their text:
+// preparing one takes longer than running it. It is for one goroutine at a
+// time, as the connection is.
 type statements struct {
-	prepare func(context.Context, string) (*sql.Stmt, error)
-
-	mu   sync.Mutex
+	conn *sql.Conn
 	kept map[string]*sql.Stmt
 }
 
-func newStatements(prepare func(context.Context, string) (*sql.Stmt, error)) *statements {
-	return &statements{prepare: prepare, kept: map[string]*sql.Stmt{}}
+func newStatements(conn *sql.Conn) *statements {
+	return &statements{conn: conn, kept: map[string]*sql.Stmt{}}
 }
 
 func (s *statements) get(ctx context.Context, query string) (*sql.Stmt, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if stmt := s.kept[query]; stmt != nil {
 		return stmt, nil
 	}
-	stmt, err := s.prepare(ctx, query)
+	stmt, err := s.conn.PrepareContext(ctx, query)
 	if err == nil {
 		s.kept[query] = stmt
 	}
@@ -64,13 +60,10 @@ func (s *statements) rows(ctx context.Context, query string, args ...any) (*sql.
 }
 
 func (s *statements) close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var errs []error
 	for _, stmt := range s.kept {
 		errs = append(errs, stmt.Close())
 	}
-	clear(s.kept)
 	return errors.Join(errs...)
 }
 

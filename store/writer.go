@@ -13,17 +13,17 @@ import (
 // another process waits.
 const maxBatch = 64
 
-// writer owns the connection that writes. Calls queue up; one of the callers
+// writer owns the connection that writes, made for the first call. Calls queue up; one of the callers
 // leads: it begins a transaction, runs what is in the queue by then, each call
 // in a savepoint of its own, commits, and tells the others. The disk is synced
 // once for all of them.
 type writer struct {
-	db     *sql.DB
-	conn   *sql.Conn
-	stmts  *statements
-	now    func() time.Time
-	lead   chan struct{} // has room for one: the caller that uses conn
-	closed chan struct{}
+	connect func(context.Context) (*sql.Conn, error)
+	log     *logState
+	now     func() time.Time
+	closing <-chan struct{}
+	lead    chan struct{} // has room for one: the caller that uses stmts
+	stmts   *statements   // nil until something is written
 
 	mu    sync.Mutex
 	queue []*write
@@ -44,12 +44,8 @@ type tx struct {
 	now time.Time // the one time of all that the call does
 }
 
-func newWriter(db *sql.DB, conn *sql.Conn, now func() time.Time, closed chan struct{}) *writer {
-	return &writer{
-		db: db, conn: conn, now: now, closed: closed,
-		stmts: newStatements(conn.PrepareContext),
-		lead:  make(chan struct{}, 1),
-	}
+func newWriter(connect func(context.Context) (*sql.Conn, error), log *logState, now func() time.Time, closing <-chan struct{}) *writer {
+	return &writer{connect: connect, log: log, now: now, closing: closing, lead: make(chan struct{}, 1)}
 }
 
 // do runs f in a write transaction and returns when it is on the disk. If f
@@ -82,7 +78,7 @@ func (w *writer) await(ctx context.Context, op *write) error {
 			<-w.lead
 		case <-ctx.Done():
 			giveUp = ctx.Err()
-		case <-w.closed:
+		case <-w.closing:
 			giveUp = ErrClosed
 		}
 		if giveUp == nil {
@@ -106,8 +102,7 @@ func (w *writer) leadFor(ctx context.Context, op *write) error {
 	}
 	// The batch is taken after this, so that whoever comes while another
 	// process has the lock still gets in, and may still withdraw.
-	if _, err := w.stmts.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
-		rollback(w.conn)
+	if err := w.begin(ctx); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -116,7 +111,50 @@ func (w *writer) leadFor(ctx context.Context, op *write) error {
 	}
 	batch := w.take(maxBatch)
 	w.finish(batch, w.commit(batch))
+	w.log.look(w.stmts)
 	return nil
+}
+
+// begin begins a transaction that nobody else can write beside.
+func (w *writer) begin(ctx context.Context) error {
+	if w.stmts == nil {
+		conn, err := w.connect(ctx)
+		if err != nil {
+			return err
+		}
+		w.stmts = newStatements(conn)
+	}
+	if err := w.log.full(); err != nil {
+		return err
+	}
+	return w.lock(ctx)
+}
+
+func (w *writer) lock(ctx context.Context) error {
+	_, err := w.stmts.exec(ctx, "BEGIN IMMEDIATE")
+	if err != nil {
+		rollback(w.stmts.conn)
+	}
+	return err
+}
+
+// pause runs f while nobody writes. Where nothing has been written there is
+// nothing to run it for.
+func (w *writer) pause(ctx context.Context, f func(context.Context) error) error {
+	select {
+	case w.lead <- struct{}{}:
+		defer func() { <-w.lead }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if w.stmts == nil {
+		return nil
+	}
+	if err := w.lock(ctx); err != nil {
+		return classify(err)
+	}
+	defer rollback(w.stmts.conn)
+	return f(ctx)
 }
 
 // commit runs a batch and commits what succeeded. An error is everybody's.
@@ -125,17 +163,17 @@ func (w *writer) commit(batch []*write) error {
 	changed := false
 	for _, op := range batch {
 		if err := w.run(ctx, op); err != nil {
-			rollback(w.conn)
+			rollback(w.stmts.conn)
 			return err
 		}
 		changed = changed || op.err == nil
 	}
 	if !changed {
-		rollback(w.conn)
+		rollback(w.stmts.conn)
 		return nil
 	}
 	if _, err := w.stmts.exec(ctx, "COMMIT"); err != nil {
-		rollback(w.conn)
+		rollback(w.stmts.conn)
 		return classify(err)
 	}
 	return nil
@@ -215,10 +253,11 @@ func (w *writer) withdraw(op *write) bool {
 }
 
 // close ends the connection, after the batch under way and never to be led
-// again. The checkpoint waits for nobody: if other processes read, it is
-// theirs to finish.
+// again.
 func (w *writer) close() error {
 	w.lead <- struct{}{}
-	_, err := w.conn.ExecContext(context.Background(), "PRAGMA wal_checkpoint(PASSIVE)")
-	return errors.Join(err, w.stmts.close(), w.conn.Close(), w.db.Close())
+	if w.stmts == nil {
+		return nil
+	}
+	return errors.Join(w.stmts.close(), w.stmts.conn.Close())
 }

@@ -37,7 +37,7 @@ func newMCPHost() *cobra.Command {
 				return err
 			}
 			ctx := cmd.Context()
-			if err := network.valid(); err != nil {
+			if err := errors.Join(files.valid(), network.valid()); err != nil {
 				return err
 			}
 			network.data = files.data

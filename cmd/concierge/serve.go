@@ -15,6 +15,7 @@ import (
 	"github.com/events-concierge/concierge/payments"
 	"github.com/events-concierge/concierge/server"
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/store"
 )
 
 // grace is how long calls and payments may go on after the signal to stop: a
@@ -36,11 +37,25 @@ type serveOptions struct {
 type hostsFlags struct {
 	data         string
 	signReceipts bool
+	maxOpen      int
+	idleAfter    time.Duration
 }
 
 func (h *hostsFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&h.data, "data", "./data", "data directory")
 	cmd.Flags().BoolVar(&h.signReceipts, "sign-receipts", false, "have each Host sign its offers and receipts with its own wallet (x402 offer-receipt)")
+	cmd.Flags().IntVar(&h.maxOpen, "max-open-hosts", store.DefaultMaxOpen, "how many Hosts have their file open at a time; fewer where the limit of open files (ulimit -n) is low")
+	cmd.Flags().DurationVar(&h.idleAfter, "idle-after", time.Minute, "how long a Host's file stays open that nobody uses")
+}
+
+func (h *hostsFlags) valid() error {
+	if h.maxOpen < 1 {
+		return misuse("--max-open-hosts %d: want 1 or more", h.maxOpen)
+	}
+	if h.idleAfter <= 0 {
+		return misuse("--idle-after %v: want a time such as 1m", h.idleAfter)
+	}
+	return nil
 }
 
 func newServe() *cobra.Command {
@@ -69,6 +84,9 @@ func newServe() *cobra.Command {
 func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Logger) (err error) {
 	public, err := publicURL(o.publicURL)
 	if err != nil {
+		return err
+	}
+	if err := o.hosts.valid(); err != nil {
 		return err
 	}
 	listener, err := net.Listen("tcp", o.addr)
@@ -106,7 +124,8 @@ func openHosts(ctx context.Context, h hostsFlags, n *networkFlags, f payments.Fa
 	if err != nil {
 		return nil, nil, err
 	}
-	hosts, err := host.Open(ctx, host.Config{Dir: h.data, Network: n.name, Payments: config, SignReceipts: h.signReceipts, Log: log})
+	hosts, err := host.Open(ctx, host.Config{Dir: h.data, Network: n.name, Payments: config, SignReceipts: h.signReceipts,
+		MaxOpen: h.maxOpen, Idle: h.idleAfter, Log: log})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,5 +1,5 @@
-// Package host runs the Hosts of a server: it registers users, opens each
-// user's file on demand, gives it its tools and the one [payments.Cashier] of
+// Package host runs the Hosts of a server: it registers users, has each user's
+// file opened on demand, gives it its tools and the one [payments.Cashier] of
 // the server, and serves it over MCP on stdio. Package server serves it over
 // HTTP.
 //
@@ -43,9 +43,13 @@ type Config struct {
 	// SignReceipts has the Hosts sign their offers and receipts, each with its own
 	// wallet. A Host whose guests pay to an address elsewhere signs nothing.
 	SignReceipts bool
-	Log          *slog.Logger
-	Now          func() time.Time // default time.Now
-	Rand         io.Reader        // default crypto/rand.Reader
+	// MaxOpen is how many Hosts have their file open at a time, and Idle how long
+	// one stays open that nobody uses; see [store.Options].
+	MaxOpen int
+	Idle    time.Duration
+	Log     *slog.Logger
+	Now     func() time.Time // default time.Now
+	Rand    io.Reader        // default crypto/rand.Reader
 }
 
 // Hosts are all users of one data directory. Safe for concurrent use, and by
@@ -54,18 +58,12 @@ type Hosts struct {
 	Config
 	Server  *store.Server
 	Cashier *payments.Cashier
+	Files   *store.Files
 	secret  []byte
 
-	mu     sync.Mutex
-	open   map[string]*entry
+	mu     sync.RWMutex
+	known  map[string]*tools.Host // Hosts that have been asked for; they are small
 	closed bool
-}
-
-// entry is one Host, or the attempt to open it.
-type entry struct {
-	ready chan struct{} // closed when host or err is set
-	host  *tools.Host
-	err   error
 }
 
 // Open opens the data directory. Close it to wait for payments under way.
@@ -90,7 +88,8 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Hosts{Config: c, Server: server, secret: secret, open: map[string]*entry{}}
+	files := store.NewFiles(store.Options{Now: c.Now, Log: c.Log, MaxOpen: c.MaxOpen, Idle: c.Idle})
+	h := &Hosts{Config: c, Server: server, Files: files, secret: secret, known: map[string]*tools.Host{}}
 	p := c.Payments
 	p.Claims, p.Debtors, p.Ledger, p.Wallet = server.Claims(), server, h.ledger, h.wallet
 	p.Log, p.Now, p.Rand = c.Log, c.Now, c.Rand
@@ -98,58 +97,46 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	return h, nil
 }
 
-// Host returns a user's Host, opening it if need be. Errors:
-// [store.ErrUserNotFound], and whatever keeps its file from being opened; the
-// next call tries again.
+// Host returns a user's Host. Its file is opened when something needs it. Errors:
+// [store.ErrUserNotFound].
 func (h *Hosts) Host(ctx context.Context, user string) (*tools.Host, error) {
-	h.mu.Lock()
-	if h.closed {
-		h.mu.Unlock()
+	h.mu.RLock()
+	host, closed := h.known[user], h.closed
+	h.mu.RUnlock()
+	switch {
+	case closed:
 		return nil, errors.New("the server is stopping")
+	case host != nil:
+		return host, nil
 	}
-	e := h.open[user]
-	if e == nil {
-		e = &entry{ready: make(chan struct{})}
-		h.open[user] = e
-		h.mu.Unlock()
-		// Others wait for this attempt, so it must not die with this caller.
-		e.host, e.err = h.openHost(context.WithoutCancel(ctx), user)
-		if e.err != nil {
-			h.mu.Lock()
-			delete(h.open, user)
-			h.mu.Unlock()
-		}
-		close(e.ready)
-		return e.host, e.err
+	host, err := h.newHost(ctx, user)
+	if err != nil {
+		return nil, err
 	}
-	h.mu.Unlock()
-	select {
-	case <-e.ready:
-		return e.host, e.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if first := h.known[user]; first != nil {
+		return first, nil
 	}
+	h.known[user] = host
+	return host, nil
 }
 
-func (h *Hosts) openHost(ctx context.Context, user string) (*tools.Host, error) {
+func (h *Hosts) newHost(ctx context.Context, user string) (*tools.Host, error) {
 	u, err := h.Server.User(ctx, user)
 	if err != nil {
 		return nil, err
 	}
-	file, err := store.OpenHost(ctx, h.path(user), store.Options{Now: h.Now})
-	if err != nil {
-		return nil, fmt.Errorf("open the host of %s: %w", user, err)
-	}
-	host := &tools.Host{User: u.ID, PayTo: u.WalletAddress, Store: file, Cashier: h.Cashier, Now: h.Now, Rand: h.Rand}
+	host := &tools.Host{User: u.ID, PayTo: u.WalletAddress, Store: h.Files.Host(h.path(user)), Cashier: h.Cashier, Now: h.Now, Rand: h.Rand}
 	if !h.SignReceipts {
 		return host, nil
 	}
-	// For as long as the Host is open: to unseal takes longer than to sign.
+	// It stays: to unseal takes longer than to sign.
 	switch w, err := h.unseal(ctx, host); {
 	case err == nil:
 		host.Notary = w
 	case !errors.Is(err, payments.ErrNoWallet):
-		return nil, errors.Join(fmt.Errorf("open the wallet of %s: %w", user, err), file.Close())
+		return nil, fmt.Errorf("open the wallet of %s: %w", user, err)
 	}
 	return host, nil
 }
@@ -201,16 +188,6 @@ func (h *Hosts) Close(ctx context.Context) error {
 	err := h.Cashier.Close(ctx)
 	h.mu.Lock()
 	h.closed = true
-	var last []*entry
-	for _, e := range h.open {
-		last = append(last, e)
-	}
 	h.mu.Unlock()
-	for _, e := range last {
-		<-e.ready
-		if e.host != nil {
-			err = errors.Join(err, e.host.Store.Close())
-		}
-	}
-	return errors.Join(err, h.Server.Close())
+	return errors.Join(err, h.Files.Close(), h.Server.Close())
 }

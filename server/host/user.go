@@ -78,11 +78,7 @@ func (h *Hosts) Register(ctx context.Context, email string, payTo x402.Address) 
 // before its address is told to anybody; should two try at once, the first one
 // stays.
 func (h *Hosts) newWallet(ctx context.Context, user string) (x402.Address, error) {
-	file, err := store.OpenHost(ctx, h.path(user), store.Options{Now: h.Now})
-	if err != nil {
-		return x402.Address{}, err
-	}
-	defer file.Close()
+	file := h.Files.Host(h.path(user))
 	passphrase := h.passphrase(user)
 	w, err := wallet.New(h.Rand)
 	if err != nil {
