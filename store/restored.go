@@ -16,7 +16,7 @@ import (
 // that the chain is looked at for what it does not know. wallet is what its guests
 // pay to. A restore from before that is not over yet is part of it.
 func (h *Host) MarkRestored(ctx context.Context, to time.Time, wallet x402.Address) error {
-	return h.f.write.do(ctx, "note a restore", func(ctx context.Context, t *tx) error {
+	return h.write(ctx, "note a restore", func(ctx context.Context, t *tx) error {
 		_, err := t.exec(ctx, `INSERT INTO restored (one, restored_to, restored_at, wallet) VALUES (1, ?1, ?2, ?3)
 			ON CONFLICT DO UPDATE SET restored_to = min(restored_to, ?1), restored_at = ?2, wallet = ?3, next_block = 0, looked = 0`,
 			to.UnixMilli(), millis(t.now), wallet.String())
@@ -26,15 +26,15 @@ func (h *Host) MarkRestored(ctx context.Context, to time.Time, wallet x402.Addre
 
 // Restored implements payments.Restores.
 func (h *Host) Restored(ctx context.Context) (r payments.Restore, ok bool, err error) {
-	err = h.f.read.row(ctx, `SELECT restored_to, restored_at, wallet, next_block, looked FROM restored WHERE one = 1`).Scan(
-		asTime{&r.To}, asTime{&r.At}, asText{&r.Wallet}, &r.Next, &r.Looked)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
+	r, err = view(ctx, h.handle, "read of a restore", func(ctx context.Context, q *statements) (r payments.Restore, err error) {
+		err = q.row(ctx, `SELECT restored_to, restored_at, wallet, next_block, looked FROM restored WHERE one = 1`).Scan(
+			asTime{&r.To}, asTime{&r.At}, asText{&r.Wallet}, &r.Next, &r.Looked)
+		return r, err
+	})
+	if errors.Is(err, sql.ErrNoRows) {
 		return payments.Restore{}, false, nil
-	case err != nil:
-		return payments.Restore{}, false, h.f.read.fail("read of a restore", err, nil)
 	}
-	return r, true, nil
+	return r, err == nil, err
 }
 
 // restoring reports whether there is a restore that is not over, and whether the
@@ -49,32 +49,29 @@ func restoring(ctx context.Context, t *tx) (looked, restored bool, err error) {
 
 // Held implements payments.Restores.
 func (h *Host) Held(ctx context.Context) ([]payments.Held, error) {
-	held, err := list(ctx, h.f.read, func(s scanner) (p payments.Held, err error) {
-		b := &p.Booking
-		err = s.Scan(append(intoPayment(&p.Payment), &b.RSVPID, &b.EventID, &b.Seats, &b.Name, &b.Email)...)
-		return p, err
-	}, `SELECT `+paymentColumns+`, r.id, r.event_id, r.seats, r.name, r.email
-		FROM payments p JOIN rsvps r ON r.id = p.rsvp_id WHERE p.open = 1`)
-	if err != nil {
-		return nil, h.f.read.fail("list open payments", err, nil)
-	}
-	return held, nil
+	return view(ctx, h.handle, "list open payments", func(ctx context.Context, q *statements) ([]payments.Held, error) {
+		return list(ctx, q, func(s scanner) (p payments.Held, err error) {
+			b := &p.Booking
+			err = s.Scan(append(intoPayment(&p.Payment), &b.RSVPID, &b.EventID, &b.Seats, &b.Name, &b.Email)...)
+			return p, err
+		}, `SELECT `+paymentColumns+`, r.id, r.event_id, r.seats, r.name, r.email
+			FROM payments p JOIN rsvps r ON r.id = p.rsvp_id WHERE p.open = 1`)
+	})
 }
 
 // Accounted implements payments.Restores.
-func (h *Host) Accounted(ctx context.Context, k payments.ClaimKey) (known bool, err error) {
-	err = h.f.read.row(ctx, `SELECT EXISTS (SELECT 1 FROM payments
-		WHERE network = ? AND asset = ? AND payer = ? AND nonce = ? AND (open = 1 OR state <> 'failed'))`, key(k)...).Scan(&known)
-	if err != nil {
-		return false, h.f.read.fail("look for a payment", err, nil)
-	}
-	return known, nil
+func (h *Host) Accounted(ctx context.Context, k payments.ClaimKey) (bool, error) {
+	return view(ctx, h.handle, "look for a payment", func(ctx context.Context, q *statements) (known bool, err error) {
+		err = q.row(ctx, `SELECT EXISTS (SELECT 1 FROM payments
+			WHERE network = ? AND asset = ? AND payer = ? AND nonce = ? AND (open = 1 OR state <> 'failed'))`, key(k)...).Scan(&known)
+		return known, err
+	})
 }
 
 // Recover implements payments.Restores. Money that came is owed for an RSVP of an
 // event that is there for nothing else ([FoundEvent]).
 func (h *Host) Recover(ctx context.Context, r payments.Restore, found []payments.Found) error {
-	return h.f.write.do(ctx, "recover payments", func(ctx context.Context, t *tx) error {
+	return h.write(ctx, "recover payments", func(ctx context.Context, t *tx) error {
 		if r.Next > math.MaxInt64 {
 			return fmt.Errorf("%w: block", ErrInvalid)
 		}
@@ -159,14 +156,12 @@ type Stray struct {
 
 // Strays returns those that are left.
 func (h *Host) Strays(ctx context.Context) ([]Stray, error) {
-	strays, err := list(ctx, h.f.read, func(s scanner) (y Stray, err error) {
-		err = s.Scan(asText{&y.Payee}, &y.Amount, asText{&y.Transaction})
-		return y, err
-	}, `SELECT payee, amount, tx FROM strays ORDER BY network, asset, payee, amount, nonce`)
-	if err != nil {
-		return nil, h.f.read.fail("list strays", err, nil)
-	}
-	return strays, nil
+	return view(ctx, h.handle, "list strays", func(ctx context.Context, q *statements) ([]Stray, error) {
+		return list(ctx, q, func(s scanner) (y Stray, err error) {
+			err = s.Scan(asText{&y.Payee}, &y.Amount, asText{&y.Transaction})
+			return y, err
+		}, `SELECT payee, amount, tx FROM strays ORDER BY network, asset, payee, amount, nonce`)
+	})
 }
 
 // stray is the authorization of one, and its transaction.

@@ -12,7 +12,7 @@ type stamp struct {
 }
 
 // tick is more than the clock of file systems takes for a step.
-const tick = 20 * time.Millisecond
+const tick = 12 * time.Millisecond
 
 // stampOf returns a file's stamp once it is a tick old: one that is younger could
 // be that of a later write as well.
