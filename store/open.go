@@ -86,6 +86,11 @@ func open(ctx context.Context, path string, k kind, o Options, log *logState, vf
 	if err := createFile(path); err != nil {
 		return nil, err
 	}
+	unlock, err := lockOpening(ctx, path, false)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	c, err := sqlite.NewConnector(dsn(path, vfs))
 	if err != nil {
 		return nil, err
