@@ -24,10 +24,10 @@ var mayImport = map[string][]string{
 	"store":                {"payments", "payments/x402"},
 	"store/archive":        {},
 	"tools":                {"payments", "payments/x402", "store"},
-	"server/host":          {"tools", "payments", "payments/x402", "payments/wallet", "store"},
+	"server/host":          {"tools", "payments", "payments/x402", "payments/wallet", "store", "store/archive"},
 	"server/guest":         {"payments/x402", "payments/wallet"},
 	"server":               {"server/host", "server/guest", "tools", "store", "payments", "payments/x402"},
-	"cmd/concierge": {"server", "server/host", "server/guest", "tools", "store", "payments", "payments/x402",
+	"cmd/concierge": {"server", "server/host", "server/guest", "tools", "store", "store/archive", "payments", "payments/x402",
 		"payments/evm", "payments/wallet", "payments/devnet", "payments/facilitator"},
 	"cmd/torture": {"payments/x402", "payments/evm", "payments/wallet", "payments/crashpoint"},
 }

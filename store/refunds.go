@@ -165,6 +165,10 @@ func (h *Host) Clear(ctx context.Context) (cleared bool, next time.Time, err err
 	err = h.write(ctx, "clear", func(ctx context.Context, t *tx) error {
 		cleared = false
 		looked, restored, err := restoring(ctx, t)
+		if err == nil && !restored { // what can't be told apart stays on the list
+			err = t.row(ctx, `SELECT EXISTS (SELECT 1 FROM strays)`).Scan(&restored)
+			looked = true
+		}
 		if err != nil || restored {
 			if next = t.now.Add(time.Minute); looked {
 				next = t.now.Add(time.Hour)

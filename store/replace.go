@@ -26,6 +26,9 @@ func Replace(ctx context.Context, path, from, aside string) (err error) {
 			err = fmt.Errorf("replace %s: %w", path, err)
 		}
 	}()
+	if path, err = filepath.Abs(path); err != nil {
+		return err
+	}
 	unlock, err := lockOpening(ctx, path, true)
 	if err != nil {
 		return err

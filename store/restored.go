@@ -88,6 +88,9 @@ func (h *Host) Recover(ctx context.Context, r payments.Restore, found []payments
 			return err
 		}
 		if r.Over {
+			if _, err := t.exec(ctx, `DELETE FROM strays WHERE nonce NOT IN (SELECT s.nonce`+couldBe+`)`); err != nil {
+				return err
+			}
 			_, err := t.exec(ctx, `DELETE FROM restored`)
 			return err
 		}

@@ -9,6 +9,9 @@
 //	network            the name of the network that its money is on
 //	server.db          users, owner-token hashes, payment claims
 //	hosts/ab/abcd….db  one user's events, RSVPs, payments and wallet
+//
+// [OpenArchive] has copies of it kept elsewhere, from which [RestoreAll] makes it
+// again, and [Hosts.RestoreUser] one user's file.
 package host
 
 import (
@@ -47,6 +50,8 @@ type Config struct {
 	// one stays open that nobody uses; see [store.Options].
 	MaxOpen int
 	Idle    time.Duration
+	// Archive, if there is one, copies what is written elsewhere; see [OpenArchive].
+	Archive store.Archive
 	Log     *slog.Logger
 	Now     func() time.Time // default time.Now
 	Rand    io.Reader        // default crypto/rand.Reader
@@ -77,18 +82,21 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	if err := claimNetwork(filepath.Join(c.Dir, "network"), c.Network); err != nil {
+	if _, err := os.Stat(filepath.Join(c.Dir, restoringFile)); err == nil {
+		return nil, fmt.Errorf("the restore of %s has not come to its end: run it again", c.Dir)
+	}
+	if err := claimNetwork(filepath.Join(c.Dir, networkFile), c.Network); err != nil {
 		return nil, err
 	}
 	secret, err := loadSecret(c.Dir, c.Rand)
 	if err != nil {
 		return nil, fmt.Errorf("server secret: %w", err)
 	}
-	server, err := store.OpenServer(ctx, filepath.Join(c.Dir, "server.db"), store.Options{Now: c.Now})
+	server, err := store.OpenServer(ctx, filepath.Join(c.Dir, serverFile), store.Options{Now: c.Now, Archive: c.Archive})
 	if err != nil {
 		return nil, err
 	}
-	files := store.NewFiles(store.Options{Now: c.Now, Log: c.Log, MaxOpen: c.MaxOpen, Idle: c.Idle})
+	files := store.NewFiles(store.Options{Now: c.Now, Log: c.Log, MaxOpen: c.MaxOpen, Idle: c.Idle, Archive: c.Archive})
 	h := &Hosts{Config: c, Server: server, Files: files, secret: secret, known: map[string]*tools.Host{}}
 	p := c.Payments
 	p.Claims, p.Debtors, p.Ledger, p.Wallet = server.Claims(), server, h.ledger, h.wallet
@@ -142,7 +150,7 @@ func (h *Hosts) newHost(ctx context.Context, user string) (*tools.Host, error) {
 }
 
 func (h *Hosts) path(user string) string {
-	return filepath.Join(h.Dir, "hosts", user[:2], user+".db")
+	return filepath.Join(h.Dir, filepath.FromSlash(fileOf(user)))
 }
 
 func (h *Hosts) ledger(ctx context.Context, user string) (payments.Ledger, func(), error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 )
@@ -27,11 +28,14 @@ func Restore(ctx context.Context, b Backend, file string, to time.Time, path str
 	if len(all) == 0 {
 		return time.Time{}, fmt.Errorf("%w: nothing of %s", ErrNotFound, file)
 	}
+	if path, err = filepath.Abs(path); err != nil {
+		return time.Time{}, err
+	}
 	i := len(all) - 1
 	for ; !to.IsZero() && i >= 0 && all[i].from.After(to); i-- {
 	}
 	if i < 0 {
-		return time.Time{}, fmt.Errorf("%w: of %s it has what there was from %s on", ErrRange, file, all[0].from.Format(time.RFC3339))
+		return time.Time{}, fmt.Errorf("%w: of %s it has what there was from %s on", ErrRange, file, all[0].from.Format(precise))
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {

@@ -124,13 +124,14 @@ func (a *Archiver) again(ctx context.Context, file string, at time.Time) error {
 // nobody has open, and removes what is too old to be kept. It goes on after a file
 // that fails. each is told of every file.
 func (a *Archiver) Round(ctx context.Context, each func(file string, s Shipped, err error)) error {
+	at := a.Now() // as in Flush
 	for file, err := range files(a.Dir) {
 		if err != nil {
 			return err
 		}
-		s, err := a.Ship(ctx, file, a.Now())
+		s, err := a.Ship(ctx, file, at)
 		if err == nil {
-			err = prune(ctx, a.To, file, a.Now().Add(-a.Keep))
+			err = prune(ctx, a.To, file, at.Add(-a.Keep))
 		}
 		if each(file, s, err); ctx.Err() != nil {
 			return ctx.Err()
