@@ -44,7 +44,7 @@ func (f *backupFlags) open(ctx context.Context, data, network string, log *slog.
 	if err := f.valid(); err != nil {
 		return nil, err
 	}
-	to, name, err := archive.Open(ctx, f.url)
+	to, name, err := archive.Open(f.url)
 	if err != nil {
 		return nil, err
 	}

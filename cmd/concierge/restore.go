@@ -37,7 +37,7 @@ func newRestore() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			b, _, err := archive.Open(cmd.Context(), o.from)
+			b, _, err := archive.Open(o.from)
 			if err != nil {
 				return err
 			}

@@ -551,6 +551,7 @@ func backends(t *testing.T, test func(*testing.T, archive.Backend)) {
 
 var kinds = map[string]func(*testing.T) archive.Backend{
 	"directory": func(t *testing.T) archive.Backend { return newDir(t) },
+	"bucket":    newS3,
 }
 
 // What every backend does.

@@ -1,15 +1,22 @@
 package archive
 
 import (
-	"context"
 	"fmt"
 	"strings"
 )
 
-// Open returns the backend that a URL names, and the URL in one form: a directory.
-func Open(ctx context.Context, url string) (b Backend, name string, err error) {
+// Open returns the backend that a URL names, and the URL in one form: a directory,
+// or a bucket as s3://bucket/prefix, see [OpenS3].
+func Open(url string) (b Backend, name string, err error) {
+	if place, ok := strings.CutPrefix(url, "s3://"); ok {
+		s, err := OpenS3(place)
+		if err != nil {
+			return nil, "", err
+		}
+		return s, s.String(), nil
+	}
 	if strings.Contains(url, "://") {
-		return nil, "", fmt.Errorf("%s: an archive is in a directory", url)
+		return nil, "", fmt.Errorf("%s: an archive is in a directory, or at s3://bucket/prefix", url)
 	}
 	d, err := NewDir(url)
 	if err != nil {
