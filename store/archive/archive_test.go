@@ -188,7 +188,7 @@ func TestAnyTime(t *testing.T) {
 			past = append(past, now)
 		}
 		var all archive.Shipped
-		for range 250 {
+		for range 120 {
 			w.advance(time.Duration(1+r.IntN(900)) * time.Millisecond)
 			switch r.IntN(16) {
 			case 0:

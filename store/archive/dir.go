@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Dir keeps objects as files below a directory. What is private in a data
@@ -18,10 +19,23 @@ import (
 type Dir struct{ root string }
 
 // NewDir returns the Dir below root, which is made when something is put there.
+// What processes that died have left half-written is removed after a day.
 func NewDir(root string) (*Dir, error) {
 	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, err
+	}
+	halves, err := filepath.Glob(filepath.Join(root, half+"*"))
+	for _, path := range halves {
+		if info, statErr := os.Stat(path); statErr == nil && time.Since(info.ModTime()) > 24*time.Hour {
+			err = errors.Join(err, os.Remove(path))
+		}
+	}
 	return &Dir{root}, err
 }
+
+// half is what the names of files begin with that are being written.
+const half = ".new-"
 
 // String names it.
 func (d *Dir) String() string { return d.root }
@@ -37,15 +51,18 @@ func (d *Dir) Put(ctx context.Context, name string, write func(io.Writer) error)
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("%w: %s", ErrExists, name)
 	}
-	if err := makeDir(filepath.Dir(path)); err != nil {
+	if err := makeDir(d.root); err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	temp, err := os.CreateTemp(d.root, half+"*")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.Remove(temp.Name())) }()
 	if err := errors.Join(write(temp), temp.Sync(), temp.Close()); err != nil {
+		return err
+	}
+	if err := makeDir(filepath.Dir(path)); err != nil {
 		return err
 	}
 	// By a link, for that never takes the place of another.

@@ -32,8 +32,8 @@ func generations(ctx context.Context, b Backend, file string) (all []generation,
 	return all, nil
 }
 
-// count finds out how many objects a generation has. Errors: [ErrTorn] if one is
-// missing between others.
+// count finds out how many objects a generation has; it has none where a process
+// died before it wrote the first. Errors: [ErrTorn] if one is missing before others.
 func (g *generation) count(ctx context.Context, b Backend, file string) error {
 	names, err := b.List(ctx, file+"/"+g.name)
 	if err != nil {
@@ -45,10 +45,22 @@ func (g *generation) count(ctx context.Context, b Backend, file string) error {
 			return fmt.Errorf("%w: %s is missing", ErrTorn, want)
 		}
 	}
-	if g.objects = len(names); g.objects == 0 {
-		return fmt.Errorf("%w: %s is missing", ErrTorn, objectName(file, g.name, 0))
-	}
+	g.objects = len(names)
 	return nil
+}
+
+// newest returns which of all is the newest that began by a time and has something;
+// -1: none.
+func newest(ctx context.Context, b Backend, file string, all []generation, by time.Time) (int, error) {
+	for i := len(all) - 1; i >= 0; i-- {
+		if !by.IsZero() && all[i].from.After(by) {
+			continue
+		}
+		if err := all[i].count(ctx, b, file); err != nil || all[i].objects > 0 {
+			return i, err
+		}
+	}
+	return -1, nil
 }
 
 // head reads the header of an object, which must be the one its name says.
@@ -95,10 +107,11 @@ func RangeOf(ctx context.Context, b Backend, file string) (r Range, ok bool, err
 	if err != nil || len(all) == 0 {
 		return Range{}, false, err
 	}
-	last := &all[len(all)-1]
-	if err := last.count(ctx, b, file); err != nil {
+	i, err := newest(ctx, b, file, all, time.Time{})
+	if err != nil || i < 0 {
 		return Range{}, false, err
 	}
+	last := all[i]
 	h, err := head(ctx, b, file, last.name, last.objects-1)
 	return Range{Oldest: all[0].from, Newest: h.Time}, err == nil, err
 }

@@ -25,14 +25,15 @@ func Restore(ctx context.Context, b Backend, file string, to time.Time, path str
 	if err != nil {
 		return time.Time{}, err
 	}
-	if len(all) == 0 {
-		return time.Time{}, fmt.Errorf("%w: nothing of %s", ErrNotFound, file)
-	}
 	if path, err = filepath.Abs(path); err != nil {
 		return time.Time{}, err
 	}
-	i := len(all) - 1
-	for ; !to.IsZero() && i >= 0 && all[i].from.After(to); i-- {
+	i, err := newest(ctx, b, file, all, to)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if i < 0 && (to.IsZero() || len(all) == 0) {
+		return time.Time{}, fmt.Errorf("%w: nothing of %s", ErrNotFound, file)
 	}
 	if i < 0 {
 		return time.Time{}, fmt.Errorf("%w: of %s it has what there was from %s on", ErrRange, file, all[0].from.Format(precise))
@@ -46,7 +47,7 @@ func Restore(ctx context.Context, b Backend, file string, to time.Time, path str
 			err = errors.Join(err, os.Remove(path))
 		}
 	}()
-	last, err := replay(ctx, b, file, &all[i], to, f)
+	last, err := replay(ctx, b, file, all[i], to, f)
 	if err == nil && i+1 < len(all) && last.end && !last.at.Equal(to) {
 		err = complete(ctx, b, file, all[i], all[i+1], last)
 	}
@@ -70,10 +71,7 @@ type reached struct {
 }
 
 // replay writes the pages of a generation up to a time.
-func replay(ctx context.Context, b Backend, file string, g *generation, to time.Time, f *os.File) (last reached, err error) {
-	if err := g.count(ctx, b, file); err != nil {
-		return last, err
-	}
+func replay(ctx context.Context, b Backend, file string, g generation, to time.Time, f *os.File) (last reached, err error) {
 	pageSize := 0
 	for n := range g.objects {
 		later := false
@@ -111,6 +109,9 @@ func replay(ctx context.Context, b Backend, file string, g *generation, to time.
 // complete finds out whether a generation that was replayed to its end has lost
 // that: the next one names what it follows.
 func complete(ctx context.Context, b Backend, file string, g, next generation, last reached) error {
+	if err := next.count(ctx, b, file); err != nil || next.objects == 0 {
+		return err
+	}
 	h, err := head(ctx, b, file, next.name, 0)
 	if err != nil {
 		return err
