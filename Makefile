@@ -4,7 +4,7 @@
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      := CGO_ENABLED=0 go
 
-.PHONY: build demo test check bench fuzz torture torture-short interop generate clean
+.PHONY: build demo test check bench fuzz crash torture torture-short interop generate clean
 
 build:
 	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/concierge ./cmd/concierge
@@ -47,6 +47,11 @@ torture:
 	$(GO) run -trimpath ./cmd/torture -payments 2000 -kills 60 $(TORTURE)
 torture-short:
 	$(GO) run -trimpath ./cmd/torture -payments 120 -kills 18 -window 20s -limit 10m $(TORTURE)
+
+# What the store must survive, at length: 200 times kill -9 under load, and 5,000
+# tenants with ulimit -n 1024. `make test` has short forms of both.
+crash:
+	STORE_KILLS=200 STORE_TENANTS=5000 $(GO) test ./store -run 'Kill|FewDescriptors|PowerCut' -v -count 1 -timeout 30m
 
 # The contracts and what is made of them. Needs Node and npm.
 generate:

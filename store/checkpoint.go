@@ -28,10 +28,6 @@ import (
 // So nothing is in the file alone before the archive has it, whenever a
 // process is killed, and whichever process does it.
 
-// keptLog is how long the log's file stays, in bytes, when the log begins anew:
-// to write over it is faster than to append.
-const keptLog = 4 << 20
-
 // lookEvery is after how many commits the log's length is looked at.
 const lookEvery = 8
 

@@ -170,6 +170,9 @@ func (h *Host) Events(ctx context.Context, q EventQuery) (events []Event, next s
 		return nil, "", fmt.Errorf("%s: %w", what, err)
 	}
 	events, err = view(ctx, h.handle, what, func(ctx context.Context, s *statements) ([]Event, error) {
+		if after, err = passOver(ctx, s, after, q.From); err != nil {
+			return nil, err
+		}
 		return list(ctx, s, scanEvent, `SELECT `+eventColumns+` FROM events
 			WHERE (starts_at, id) > (?1, ?2) AND starts_at <= ?3 AND over_at >= ?4
 				AND (?5 = '' OR instr(search, ?5) > 0)
@@ -183,4 +186,21 @@ func (h *Host) Events(ctx context.Context, q EventQuery) (events []Event, next s
 		return position{e.StartsAt.UnixMilli(), e.ID}
 	})
 	return events, next, nil
+}
+
+// passOver returns the position of the first event that may still go on at a
+// time, if that is later than after: those that end earlier are not looked at,
+// however many they are, unless one of them is very long.
+func passOver(ctx context.Context, q rowQuerier, after position, from time.Time) (position, error) {
+	if from.IsZero() {
+		return after, nil
+	}
+	var longest int64
+	if err := q.row(ctx, `SELECT coalesce(max(over_at - starts_at), 0) FROM events`).Scan(&longest); err != nil {
+		return after, err
+	}
+	if first := from.UnixMilli() - longest; first > after.n {
+		return position{n: first}, nil
+	}
+	return after, nil
 }

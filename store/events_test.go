@@ -1,10 +1,13 @@
 package store_test
 
 import (
+	stdcmp "cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -262,5 +265,45 @@ func TestRevenue(t *testing.T) {
 	}
 	if _, err := h.Revenue(t.Context(), "none"); !errors.Is(err, store.ErrEventNotFound) {
 		t.Errorf("of no event: %v", err)
+	}
+}
+
+// A list from some time on has the events that a look at each would find.
+func TestEventsFromSomeTime(t *testing.T) {
+	h := MustOpen(t)
+	random := rand.New(rand.NewPCG(3, 4))
+	var all []store.Event
+	for n := range 60 {
+		all = append(all, h.event(t, fmt.Sprintf("%02d", n), func(e *store.Event) {
+			e.StartsAt = start.Add(time.Duration(random.IntN(500)) * time.Hour)
+			if n%3 > 0 {
+				e.EndsAt = e.StartsAt.Add(time.Duration(random.IntN(10*(n%3))) * time.Hour)
+			}
+		}))
+	}
+	slices.SortFunc(all, func(a, b store.Event) int {
+		return stdcmp.Or(a.StartsAt.Compare(b.StartsAt), strings.Compare(a.ID, b.ID))
+	})
+	for range 40 {
+		from := start.Add(time.Duration(random.IntN(520)) * time.Hour)
+		var want, got []string
+		for _, e := range all {
+			if !e.StartsAt.Before(from) || !e.EndsAt.Before(from) {
+				want = append(want, e.ID)
+			}
+		}
+		for after, more := "", true; more; more = after != "" {
+			events, next, err := h.Events(t.Context(), store.EventQuery{From: from, Limit: 7, After: after})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range events {
+				got = append(got, e.ID)
+			}
+			after = next
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("from %v: %v, want %v", from, got, want)
+		}
 	}
 }

@@ -99,6 +99,12 @@ func (p *Files) Tend() {
 	}
 }
 
+// Quiet leaves it to [Files.Tend] alone to tend the files.
+func (p *Files) Quiet() {
+	p.tender.stop()
+	p.tender = &tender{woken: make(chan struct{}, 1), stopped: make(chan struct{})}
+}
+
 // Open is how many files are open, or being opened or closed.
 func (p *Files) Open() int { return len(p.slots) }
 
@@ -119,3 +125,10 @@ func (h handle) Log(ctx context.Context) (frames, moved int, err error) {
 	})
 	return frames, moved, err
 }
+
+// Files are those that h is of.
+func (h handle) Files() *Files { return h.files }
+
+// VFS has files that are opened from now on be opened through a file system of
+// SQLite's with this name.
+func (p *Files) VFS(name string) { p.vfs = name }

@@ -56,9 +56,10 @@ func (k kind) steps() ([]string, error) {
 	return steps, nil
 }
 
-// prepareFile checks that the file behind c may be used, and makes it ready.
-// It writes nothing to a file that is refused, nor to one that is ready.
-func prepareFile(ctx context.Context, c *sql.Conn, k kind) error {
+// prepareFile checks that the file behind c may be used, and makes it ready;
+// before it changes what there is, keep is called with the version, while
+// nobody else can write. It writes nothing to a file that is refused.
+func prepareFile(ctx context.Context, c *sql.Conn, k kind, keep func(context.Context, int) error) error {
 	steps, err := k.steps()
 	if err != nil {
 		return err
@@ -70,8 +71,11 @@ func prepareFile(ctx context.Context, c *sql.Conn, k kind) error {
 	if err := useLog(ctx, c); err != nil {
 		return err
 	}
-	for version < len(steps) {
-		if version, err = migrate(ctx, c, k, steps); err != nil {
+	for kept := version == 0; version < len(steps); kept = true {
+		if kept {
+			keep = nil
+		}
+		if version, err = migrate(ctx, c, k, steps, keep); err != nil {
 			return err
 		}
 	}
@@ -81,24 +85,32 @@ func prepareFile(ctx context.Context, c *sql.Conn, k kind) error {
 // inspect looks at the file in one read transaction, so that it never sees
 // half of what another process is making of it.
 func inspect(ctx context.Context, c *sql.Conn, k kind, known int) (version int, err error) {
-	err = inTx(ctx, c, "BEGIN", func(ctx context.Context) error {
+	err = inTx(ctx, c, "BEGIN", func(context.Context) error { // ctx, for to read is to wait for a lock
 		version, err = checkKind(ctx, c, k, known)
 		return err
 	})
 	return version, err
 }
 
-// migrate takes the next step in a transaction of its own. The version is read
-// again inside of it, for another process may have taken the step meanwhile.
-func migrate(ctx context.Context, c *sql.Conn, k kind, steps []string) (version int, err error) {
+// migrate takes the next step in a transaction of its own, or all of them if the
+// file is new. The version is read again inside of it, for another process may
+// have taken the step meanwhile.
+func migrate(ctx context.Context, c *sql.Conn, k kind, steps []string, keep func(context.Context, int) error) (version int, err error) {
 	err = inTx(ctx, c, "BEGIN IMMEDIATE", func(ctx context.Context) error {
 		if version, err = checkKind(ctx, c, k, len(steps)); err != nil || version == len(steps) {
 			return err
 		}
-		version++
-		text := fmt.Sprintf("%s\n;PRAGMA application_id = %d; PRAGMA user_version = %d", steps[version-1], k.id, version)
-		if _, err := c.ExecContext(ctx, text); err != nil {
-			return fmt.Errorf("migration %d: %w", version, err)
+		if keep != nil {
+			if err := keep(ctx, version); err != nil {
+				return fmt.Errorf("keep a copy before migration: %w", err)
+			}
+		}
+		for isNew, more := version == 0, true; more; more = isNew && version < len(steps) {
+			version++
+			text := fmt.Sprintf("%s\n;PRAGMA application_id = %d; PRAGMA user_version = %d", steps[version-1], k.id, version)
+			if _, err := c.ExecContext(ctx, text); err != nil {
+				return fmt.Errorf("migration %d: %w", version, err)
+			}
 		}
 		return nil
 	})
@@ -119,19 +131,25 @@ func checkKind(ctx context.Context, c *sql.Conn, k kind, known int) (version int
 	if err := c.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
 		return 0, err
 	}
-	switch isNew := id == 0 && version == 0 && tables == 0; {
-	case isNew:
+	if id == 0 && version == 0 && tables == 0 { // it is new
 		return 0, nil
-	case id == hostID && k.id != hostID:
-		return 0, fmt.Errorf("%w: it is a host's", ErrWrongFile)
-	case id == serverID && k.id != serverID:
-		return 0, fmt.Errorf("%w: it is the server's", ErrWrongFile)
-	case id != k.id || version < 1:
-		return 0, fmt.Errorf("%w: application_id %d, not %d", ErrWrongFile, id, k.id)
-	case version > known:
-		return 0, fmt.Errorf("%w (its schema is version %d, this program knows %d)", ErrNewerSchema, version, known)
 	}
-	return version, nil
+	return version, k.check(id, version, known)
+}
+
+// check says why a file with something in it is not one to touch.
+func (k kind) check(id int32, version, known int) error {
+	switch {
+	case id == hostID && k.id != hostID:
+		return fmt.Errorf("%w: it is a host's", ErrWrongFile)
+	case id == serverID && k.id != serverID:
+		return fmt.Errorf("%w: it is the server's", ErrWrongFile)
+	case id != k.id || version < 1:
+		return fmt.Errorf("%w: application_id %d, not %d", ErrWrongFile, id, k.id)
+	case version > known:
+		return fmt.Errorf("%w (its schema is version %d, this program knows %d)", ErrNewerSchema, version, known)
+	}
+	return nil
 }
 
 // useLog turns on the write-ahead log. Unlike other statements this one does

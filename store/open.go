@@ -97,24 +97,43 @@ func open(ctx context.Context, path string, k kind, o Options, log *logState, vf
 	}
 	f := &file{path: path, o: o, log: log, db: sql.OpenDB(c), closing: make(chan struct{})}
 	f.db.SetMaxIdleConns(-1)
-	first, err := f.db.Conn(ctx)
+	first, err := f.connect(ctx)
 	if err != nil {
 		return nil, errors.Join(err, f.db.Close())
 	}
-	if err := errors.Join(prepareFile(ctx, first, k), queryOnly(ctx, first)); err != nil {
+	keep := func(ctx context.Context, version int) error { return keepCopy(ctx, f.db, path, version) }
+	if err := errors.Join(prepareFile(ctx, first, k, keep), queryOnly(ctx, first)); err != nil {
 		return nil, errors.Join(err, first.Close(), f.db.Close())
 	}
 	f.read = newReader(f.reading, first, extra, f.closing)
-	f.write = newWriter(f.db.Conn, log, o.Now, f.closing)
+	f.write = newWriter(f.connect, log, o.Now, f.closing)
 	if o.Archive != nil && f.logged() { // by this, or by a process that is gone
 		o.Archive.Written(path)
 	}
 	return f, nil
 }
 
+// settings of a connection that can't be in its name: they read the file, for
+// which another process may have to be waited for, as long as the caller does.
+// When the log begins anew, 4 MB of its file stay: to write over them is faster
+// than to append.
+const settings = "PRAGMA synchronous = FULL; PRAGMA cache_size = -256; PRAGMA journal_size_limit = 4194304"
+
+// connect returns one more connection.
+func (f *file) connect(ctx context.Context) (*sql.Conn, error) {
+	conn, err := f.db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := conn.ExecContext(ctx, settings); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
 // reading returns one more connection, for reading.
 func (f *file) reading(ctx context.Context) (*sql.Conn, error) {
-	conn, err := f.db.Conn(ctx)
+	conn, err := f.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -138,9 +157,7 @@ func dsn(path, vfs string) string {
 		"_dqs":          {"0"},
 		"_error_rc":     {"1"},
 		"_foreign_keys": {"1"},
-		"_synchronous":  {"FULL"},
-		"_pragma": {"cache_size(-256)", "trusted_schema(0)",
-			"wal_autocheckpoint(0)", fmt.Sprintf("journal_size_limit(%d)", keptLog)},
+		"_pragma":       {"trusted_schema(0)", "wal_autocheckpoint(0)"},
 	}
 	if vfs != "" {
 		q.Set("vfs", vfs)

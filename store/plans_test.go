@@ -43,7 +43,7 @@ func TestPlans(t *testing.T) {
 	if _, _, err := h.Clear(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	h.ids(t, store.EventQuery{})
+	h.ids(t, store.EventQuery{From: start})
 	if _, _, err := h.RSVPs(t.Context(), "tea", 0, ""); err != nil {
 		t.Fatal(err)
 	}

@@ -164,19 +164,16 @@ func (h *Host) OpenRefunds(ctx context.Context, eventID string, n int) ([]paymen
 func (h *Host) Clear(ctx context.Context) (cleared bool, next time.Time, err error) {
 	err = h.write(ctx, "clear", func(ctx context.Context, t *tx) error {
 		cleared = false
-		looked, restored, err := restoring(ctx, t)
-		if err == nil && !restored { // what can't be told apart stays on the list
-			err = t.row(ctx, `SELECT EXISTS (SELECT 1 FROM strays)`).Scan(&restored)
-			looked = true
-		}
-		if err != nil || restored {
-			if next = t.now.Add(time.Minute); looked {
-				next = t.now.Add(time.Hour)
-			}
+		look, watched, err := watching(ctx, t)
+		if err != nil {
 			return err
 		}
 		err = t.row(ctx, `SELECT retry_at FROM refunds WHERE state <> 'settled' ORDER BY retry_at LIMIT 1`).Scan(asTime{&next})
-		if !errors.Is(err, sql.ErrNoRows) {
+		switch none := errors.Is(err, sql.ErrNoRows); {
+		case watched && (none || err == nil && look.Before(next)):
+			next = look
+			return nil
+		case !none:
 			return err
 		}
 		cleared = true

@@ -37,14 +37,21 @@ func (h *Host) Restored(ctx context.Context) (r payments.Restore, ok bool, err e
 	return r, err == nil, err
 }
 
-// restoring reports whether there is a restore that is not over, and whether the
-// chain has been looked at since.
-func restoring(ctx context.Context, t *tx) (looked, restored bool, err error) {
+// watching reports whether there is a restore that is not over, or a stray is left of
+// one, and when to look at the Host again for that.
+func watching(ctx context.Context, t *tx) (look time.Time, watched bool, err error) {
+	looked := false
 	err = t.row(ctx, `SELECT looked FROM restored WHERE one = 1`).Scan(&looked)
 	if errors.Is(err, sql.ErrNoRows) {
-		return false, false, nil
+		looked, err = true, t.row(ctx, `SELECT 1 FROM strays WHERE network > '' LIMIT 1`).Scan(new(int))
 	}
-	return looked, err == nil, err
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return time.Time{}, false, nil
+	case looked:
+		return t.now.Add(time.Hour), true, err
+	}
+	return t.now.Add(time.Minute), true, err
 }
 
 // Held implements payments.Restores.

@@ -21,7 +21,10 @@ import (
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(childFile); path != "" {
-		child(path)
+		if err := child(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 		return
 	}
 	os.Exit(m.Run())

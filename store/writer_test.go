@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"strings"
 	"sync"
@@ -233,5 +234,34 @@ func TestCloseWhileOthersWait(t *testing.T) {
 	}
 	if n := reopen(t, h).taken(t, "tea"); n != 0 {
 		t.Errorf("%d seats taken", n)
+	}
+}
+
+// 50 writers here and some of another process: each gets its turn, and nobody is
+// told that the file is busy.
+func TestFiftyWriters(t *testing.T) {
+	h := MustOpen(t)
+	h.event(t, "tea", nil)
+	const writers, each = 50, 6
+	cmd, out := startChild(t, h.path, "other", each)
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for n := range each {
+				if _, err := h.BookFree(t.Context(), booking("tea", w*each+n, 1)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	if _, err := io.Copy(io.Discard, out); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the other process: %v", err)
+	}
+	wg.Wait()
+	if n := h.taken(t, "tea"); n != writers*each {
+		t.Errorf("%d seats taken, want %d", n, writers*each)
 	}
 }

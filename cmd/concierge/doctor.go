@@ -21,14 +21,22 @@ func newDoctor() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "List the payments and refunds that have not come to an end",
-		Long: "Lists the payments and refunds of a data directory that have not come to an end, also beside a running\n" +
-			"server, and what to do about them. It fails if one should have long ended; one that is owed for want of\n" +
-			"money, or to be paid by its owner, is a warning.",
+		Short: "Look at a data directory: its files, and what has not come to an end",
+		Long: "Lists the versions of all files of a data directory, and the payments and refunds that have not come to an\n" +
+			"end, also beside a running server, and what to do about them. It fails if a file can't be used, or if one of\n" +
+			"them should have long ended; one that is owed for want of money, or to be paid by its owner, is a warning.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if _, err := os.Stat(filepath.Join(data, "server.db")); err != nil {
 				return fmt.Errorf("%s is no data directory of a server (--data): %w", data, err)
+			}
+			// Before any is opened: see [host.ReadVersions].
+			versions, err := host.ReadVersions(cmd.Context(), data)
+			if err != nil {
+				return err
+			}
+			if !asJSON {
+				showVersions(cmd.OutOrStdout(), versions)
 			}
 			return withHosts(cmd.Context(), data, func(h *host.Hosts) error {
 				open, err := h.Unfinished(cmd.Context())
@@ -56,12 +64,16 @@ func newDoctor() *cobra.Command {
 					}
 				}
 				if asJSON {
-					err = printJSON(cmd.OutOrStdout(), map[string]any{"ok": failed == 0, "checks": checks})
+					err = printJSON(cmd.OutOrStdout(), map[string]any{
+						"ok": failed+len(versions.Failed) == 0, "schemas": schemas(versions), "checks": checks})
 				} else {
 					err = showChecks(cmd.OutOrStdout(), checks)
 				}
 				if failed > 0 {
 					err = errors.Join(err, fmt.Errorf("%d of %d are late or can't be read", failed, len(checks)))
+				}
+				if n := len(versions.Failed); n > 0 {
+					err = errors.Join(err, fmt.Errorf("%d files can't be used", n))
 				}
 				return err
 			})
