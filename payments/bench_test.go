@@ -30,6 +30,14 @@ func (instant) Settle(context.Context, x402.Payment, x402.Requirements) (x402.Se
 	return x402.SettleResponse{Success: true, Transaction: x402.Bytes32{1}.String()}, nil
 }
 
+func (instant) Final(context.Context) (evm.Head, error) { panic("no books were restored") }
+
+func (instant) BlockAt(context.Context, time.Time) (uint64, error) { panic("no books were restored") }
+
+func (instant) Movements(context.Context, x402.Address, x402.Address, uint64, uint64) ([]evm.Movement, error) {
+	panic("no books were restored")
+}
+
 func (instant) Head(context.Context) (evm.Head, error) { return evm.Head{Number: 1}, nil }
 
 func (instant) Balance(context.Context, x402.Address, x402.Address) (x402.Uint256, error) {

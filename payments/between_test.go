@@ -53,6 +53,11 @@ const (
 	postpone      step = "postpone a refund"
 	due           step = "list due refunds"
 	clearHost     step = "clear"
+
+	blockAt   step = "find a block"
+	movements step = "list movements"
+	reclaim   step = "reopen a claim"
+	recoverIt step = "recover"
 )
 
 // point is a moment of a call: before anything has been done, or when all has
@@ -177,6 +182,10 @@ func (b claimsBetween) Close(ctx context.Context, ids []string) error {
 	return only(ctx, b.between, closeClaims, func() error { return b.claims.Close(ctx, ids) })
 }
 
+func (b claimsBetween) Reopen(ctx context.Context, c payments.Claim) error {
+	return only(ctx, b.between, reclaim, func() error { return b.claims.Reopen(ctx, c) })
+}
+
 type debtorsBetween struct{ *between }
 
 func (b debtorsBetween) Note(ctx context.Context, user string) error {
@@ -217,6 +226,18 @@ func (b chainBetween) Await(ctx context.Context, tx common.Hash, t evm.Transfer,
 
 func (b chainBetween) Signed(ctx context.Context, by x402.Address, digest common.Hash, sig x402.Signature) error {
 	return only(ctx, b.between, signed, func() error { return b.chain.Signed(ctx, by, digest, sig) })
+}
+
+func (b chainBetween) Final(ctx context.Context) (evm.Head, error) {
+	return through(ctx, b.between, head, func() (evm.Head, error) { return b.chain.Final(ctx) })
+}
+
+func (b chainBetween) BlockAt(ctx context.Context, t time.Time) (uint64, error) {
+	return through(ctx, b.between, blockAt, func() (uint64, error) { return b.chain.BlockAt(ctx, t) })
+}
+
+func (b chainBetween) Movements(ctx context.Context, token, account x402.Address, from, to uint64) ([]evm.Movement, error) {
+	return through(ctx, b.between, movements, func() ([]evm.Movement, error) { return b.chain.Movements(ctx, token, account, from, to) })
 }
 
 type facilitatorBetween struct{ *between }
@@ -314,6 +335,10 @@ func (l ledgerBetween) Clear(ctx context.Context) (cleared bool, next time.Time,
 
 func (l ledgerBetween) Cleared(ctx context.Context) (int64, error) {
 	return through(ctx, l.between, readCleared, func() (int64, error) { return l.Ledger.Cleared(ctx) })
+}
+
+func (l ledgerBetween) Recover(ctx context.Context, r payments.Restore, found []payments.Found) error {
+	return only(ctx, l.between, recoverIt, func() error { return l.Ledger.Recover(ctx, r, found) })
 }
 
 // noStep is a hook that minds every call but some.

@@ -41,6 +41,10 @@ type Chain interface {
 	Authorization(ctx context.Context, t evm.Transfer, since uint64) (evm.Outcome, error)
 	Await(ctx context.Context, tx common.Hash, t evm.Transfer, since uint64) (evm.Outcome, error)
 	Signed(ctx context.Context, by x402.Address, digest common.Hash, sig x402.Signature) error
+	// For books that were restored:
+	Final(ctx context.Context) (evm.Head, error)
+	BlockAt(ctx context.Context, t time.Time) (uint64, error)
+	Movements(ctx context.Context, token, account x402.Address, from, to uint64) ([]evm.Movement, error)
 }
 
 // Config is what a [Cashier] needs. Fields without a default must be set.
@@ -214,7 +218,7 @@ func (c *Cashier) Pay(ctx context.Context, o Order, p x402.Payment) (Payment, er
 	if err := c.signed(ctx, p, quote.Accepts[0]); err != nil {
 		return Payment{}, err
 	}
-	id, err := c.newID()
+	id, err := c.newID("pay_")
 	if err != nil {
 		return Payment{}, err
 	}
@@ -233,10 +237,10 @@ func (c *Cashier) key(p x402.Payment) ClaimKey {
 	return ClaimKey{Network: c.Network, Asset: c.Asset, Payer: p.Payload.Authorization.From, Nonce: p.Payload.Authorization.Nonce}
 }
 
-func (c *Cashier) newID() (string, error) {
+func (c *Cashier) newID(prefix string) (string, error) {
 	var id [16]byte
 	if _, err := io.ReadFull(c.Rand, id[:]); err != nil {
-		return "", fmt.Errorf("payment id: %w", err)
+		return "", fmt.Errorf("%sid: %w", prefix, err)
 	}
-	return "pay_" + hex.EncodeToString(id[:]), nil
+	return prefix + hex.EncodeToString(id[:]), nil
 }

@@ -56,6 +56,9 @@ func (c *Cashier) dueOf(ctx context.Context, d Debtor) ([]string, error) {
 		return nil, fmt.Errorf("open the ledger: %w", err)
 	}
 	defer done()
+	if err := c.lookBack(ctx, ledger, d.User); err != nil {
+		return nil, err
+	}
 	ids, err := ledger.Due(ctx, refundBatch)
 	if err != nil || len(ids) > 0 {
 		return ids, err

@@ -73,6 +73,7 @@ type Settlement struct {
 // as it is.
 type Ledger interface {
 	Refunds
+	Restores
 	// Hold takes the seats of b, and records its RSVP as pending and p as
 	// settling. Its errors are the Host's reasons not to sell (full, past,
 	// already booked by this payer), [ErrAbandoned], and [ErrHeld] if another
@@ -141,6 +142,9 @@ type Claims interface {
 	Release(ctx context.Context, key ClaimKey, paymentID string) error
 	// Open returns the claims whose payments may still change, oldest first.
 	Open(ctx context.Context) ([]Claim, error)
+	// Reopen makes sure that c is claimed and open, unless its key is claimed by
+	// another payment.
+	Reopen(ctx context.Context, c Claim) error
 	// Close marks the claims of these payments as no longer open. They stand
 	// for good.
 	Close(ctx context.Context, paymentIDs []string) error

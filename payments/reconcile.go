@@ -212,6 +212,10 @@ func (c *Cashier) reap(ctx context.Context, ledger Ledger, claim Claim) error {
 	if !claimed || standing.PaymentID != claim.PaymentID {
 		return errGone
 	}
+	// Its payment may have been lost with the books, and must be looked for first.
+	if r, restored, err := ledger.Restored(ctx); err != nil || restored && !r.Looked {
+		return errors.Join(fmt.Errorf("%w: %w", ErrUndecided, errLooking), err)
+	}
 	if c.Now().Sub(claim.ClaimedAt) < c.Lease {
 		return fmt.Errorf("%w: another call is at work on it; repeat this one in a minute", ErrUndecided)
 	}

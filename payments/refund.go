@@ -43,8 +43,8 @@ type Refunds interface {
 	// Due returns the payments whose refunds are open and wait no longer, at most
 	// n, those first that have waited longest.
 	Due(ctx context.Context, n int) (ids []string, err error)
-	// Clear finds out whether no refund is open, and if so counts that. Otherwise
-	// it returns when the next one is due.
+	// Clear finds out whether no refund is open and no restore goes on, and if so
+	// counts that. Otherwise it returns when there is something to do next.
 	Clear(ctx context.Context) (cleared bool, next time.Time, err error)
 	// Cleared returns that count. Whatever makes a refund other than Confirm does
 	// so on condition that it has not changed, and is [ErrCleared] if it has.
@@ -157,7 +157,14 @@ func (c *Cashier) refund(ctx context.Context, ledger Ledger, f *flight, user, id
 		if err != nil {
 			return r, err
 		}
-		if reason = ReasonNotFinal; !paid.Open {
+		if reason, err = uncertain(ctx, ledger); err != nil {
+			return r, err
+		}
+		switch {
+		case reason != "":
+		case paid.Open:
+			reason = ReasonNotFinal
+		default:
 			r, reason = c.sign(ctx, ledger, f, user, r)
 		}
 	}

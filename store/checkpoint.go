@@ -166,19 +166,20 @@ func (f *file) moveTwice(ctx context.Context) (err error) {
 
 // move makes steps 2 and 3. The transaction is the caller's.
 func (f *file) move(ctx context.Context, c *sql.Conn) error {
-	if f.o.Archive != nil {
-		if err := f.o.Archive(ctx, f.path); err != nil {
+	move := func() error {
+		var busy, frames, moved int
+		if err := c.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &frames, &moved); err != nil {
 			return err
 		}
+		if busy == 0 && frames >= 0 { // else another process is at it
+			f.log.note(frames, moved)
+		}
+		return nil
 	}
-	var busy, frames, moved int
-	if err := c.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &frames, &moved); err != nil {
-		return err
+	if f.o.Archive == nil {
+		return move()
 	}
-	if busy == 0 && frames >= 0 { // else another process is at it
-		f.log.note(frames, moved)
-	}
-	return nil
+	return f.o.Archive.Checkpoint(ctx, f.path, move)
 }
 
 // keepLog has the log stay when the file is closed now: what the archive does

@@ -127,6 +127,54 @@ func (c *Claims) Open(ctx context.Context) ([]payments.Claim, error) {
 	})
 }
 
+// Reopen implements payments.Claims.
+func (c *Claims) Reopen(ctx context.Context, claim payments.Claim) error {
+	if _, _, err := c.Claim(ctx, claim); err != nil {
+		return err
+	}
+	return c.write(ctx, "reopen a claim", func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, `UPDATE claims SET open = 1
+			WHERE network = ? AND asset = ? AND payer = ? AND nonce = ? AND payment_id = ?`, append(key(claim.ClaimKey), claim.PaymentID)...)
+		return err
+	})
+}
+
+// ReopenAll reopens the claims of a user whose payments are not closed, as closed
+// tells: those of a Host whose file was put back to an earlier time. It returns how
+// many there are.
+func (c *Claims) ReopenAll(ctx context.Context, user string, closed func(paymentID string) (bool, error)) (n int, err error) {
+	ids, err := view(ctx, c.handle, "list claims", func(ctx context.Context, q *statements) ([]string, error) {
+		return list(ctx, q, func(s scanner) (id string, err error) {
+			err = s.Scan(&id)
+			return id, err
+		}, `SELECT payment_id FROM claims WHERE user_id = ?`, user)
+	})
+	if err != nil {
+		return 0, err
+	}
+	var again []string
+	for _, id := range ids {
+		switch done, err := closed(id); {
+		case err != nil:
+			return 0, err
+		case !done:
+			again = append(again, id)
+		}
+	}
+	if len(again) == 0 {
+		return 0, nil
+	}
+	text, err := json.Marshal(again)
+	if err != nil {
+		return 0, fmt.Errorf("reopen claims: %w", err)
+	}
+	err = c.write(ctx, "reopen claims", func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, `UPDATE claims SET open = 1 WHERE payment_id IN (SELECT value FROM json_each(?))`, string(text))
+		return err
+	})
+	return len(again), err
+}
+
 // Close implements payments.Claims. Ids that claim nothing are passed over.
 func (c *Claims) Close(ctx context.Context, paymentIDs []string) error {
 	if len(paymentIDs) == 0 {

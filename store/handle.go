@@ -40,7 +40,11 @@ func (h handle) write(ctx context.Context, what string, f func(context.Context, 
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	defer h.files.release(e)
-	return e.file.write.do(ctx, what, f)
+	err = e.file.write.do(ctx, what, f)
+	if a := h.files.o.Archive; a != nil && err == nil {
+		a.Written(h.path)
+	}
+	return err
 }
 
 func (h handle) now() time.Time { return h.files.o.Now() }

@@ -35,9 +35,17 @@ type Options struct {
 	// Idle is how long a file stays open that nobody uses; 0: until its place
 	// is needed.
 	Idle time.Duration
-	// Archive, if there is one, is called before anything is moved from the log
-	// of a file into the file; see [Files].
-	Archive func(ctx context.Context, path string) error
+	// Archive, if there is one, copies what is committed elsewhere.
+	Archive Archive
+}
+
+// Archive copies the logs of files.
+type Archive interface {
+	// Written is told of a file whose log has become longer. It must not wait.
+	Written(path string)
+	// Checkpoint copies what the log of a file holds, and then has move move it
+	// into the file. It is called inside a transaction; see checkpoint.go.
+	Checkpoint(ctx context.Context, path string, move func() error) error
 }
 
 func (o *Options) setDefaults() {
@@ -90,6 +98,11 @@ func open(ctx context.Context, path string, k kind, o Options, log *logState, vf
 	if err := createFile(path); err != nil {
 		return nil, err
 	}
+	unlock, err := lockOpening(ctx, path, false)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	c, err := sqlite.NewConnector(dsn(path, vfs))
 	if err != nil {
 		return nil, err
@@ -106,6 +119,9 @@ func open(ctx context.Context, path string, k kind, o Options, log *logState, vf
 	}
 	f.read = newReader(f.reading, first, extra, f.closing)
 	f.write = newWriter(f.connect, log, o.Now, f.closing)
+	if o.Archive != nil && f.logged() { // by this, or by a process that is gone
+		o.Archive.Written(path)
+	}
 	return f, nil
 }
 

@@ -53,16 +53,21 @@ func (h *Host) Refund(ctx context.Context, paymentID string) (payments.Payment, 
 // then nothing goes back.
 const received = `(SELECT 1 FROM payments p WHERE p.id = payment_id AND p.open = 0 AND p.state IN ('settled', 'owed'))`
 
-// Sign implements payments.Refunds. Errors: payments.ErrNoPayment, and
+// Sign implements payments.Refunds. A refund that may have been paid before a
+// restore is not paid again: it is settled by the transfer that was found then, and
+// while the chain has not been looked at for these, it stays owed. Errors: payments.ErrNoPayment, and
 // [ErrInvalid] for an r without signature or of another payee or amount.
 func (h *Host) Sign(ctx context.Context, r payments.Payment) (payments.Payment, error) {
 	return h.changeRefund(ctx, "sign a refund", r.ID, func(ctx context.Context, t *tx, owed payments.Payment) error {
 		if r.PayTo != owed.PayTo || r.Amount != owed.Amount || r.Payer.IsZero() || len(r.Signature) == 0 || r.Since > math.MaxInt64 {
 			return fmt.Errorf("%w: refund", ErrInvalid)
 		}
+		if err := takeStray(ctx, t, r.ID); err != nil {
+			return err
+		}
 		_, err := t.exec(ctx, `UPDATE refunds SET state = 'settling', payer = ?, nonce = ?, valid_after = ?, valid_before = ?,
 				signature = ?, since = ?, reason = '', updated_at = ?
-			WHERE payment_id = ? AND state = 'owed' AND EXISTS `+received,
+			WHERE payment_id = ? AND state = 'owed' AND NOT EXISTS (SELECT 1 FROM restored WHERE one = 1 AND looked = 0) AND EXISTS `+received,
 			r.Payer.String(), r.Nonce.String(), r.ValidAfter.UnixMilli(), r.ValidBefore.UnixMilli(),
 			[]byte(r.Signature), int64(r.Since), millis(t.now), r.ID)
 		return err
@@ -76,13 +81,19 @@ func (h *Host) ConfirmRefund(ctx context.Context, id string, transaction x402.By
 		if r.State == payments.Settled {
 			return nil
 		}
-		changed, err := t.exec(ctx, `UPDATE refunds SET state = 'settled', signature = NULL, tx = ?, reason = '', updated_at = ?
-			WHERE payment_id = ? AND EXISTS `+received, transaction.String(), millis(t.now), id)
-		if err != nil || changed == 0 {
-			return err
-		}
-		return one(t.exec(ctx, `UPDATE rsvps SET status = 'refunded' WHERE id = ? AND status IN ('cancelled', 'failed')`, r.RSVPID))
+		return settleRefund(ctx, t, id, transaction.String())
 	})
+}
+
+// settleRefund is for a refund whose money moved in a transaction.
+func settleRefund(ctx context.Context, t *tx, id, transaction string) error {
+	changed, err := t.exec(ctx, `UPDATE refunds SET state = 'settled', signature = NULL, tx = ?, reason = '', updated_at = ?
+		WHERE payment_id = ? AND EXISTS `+received, transaction, millis(t.now), id)
+	if err != nil || changed == 0 {
+		return err
+	}
+	return one(t.exec(ctx, `UPDATE rsvps SET status = 'refunded'
+		WHERE id = (SELECT rsvp_id FROM payments WHERE id = ?) AND status IN ('cancelled', 'failed')`, id))
 }
 
 // FailRefund implements payments.Refunds. Of the reasons for an authorization
@@ -153,8 +164,16 @@ func (h *Host) OpenRefunds(ctx context.Context, eventID string, n int) ([]paymen
 func (h *Host) Clear(ctx context.Context) (cleared bool, next time.Time, err error) {
 	err = h.write(ctx, "clear", func(ctx context.Context, t *tx) error {
 		cleared = false
-		err := t.row(ctx, `SELECT retry_at FROM refunds WHERE state <> 'settled' ORDER BY retry_at LIMIT 1`).Scan(asTime{&next})
-		if !errors.Is(err, sql.ErrNoRows) {
+		look, watched, err := watching(ctx, t)
+		if err != nil {
+			return err
+		}
+		err = t.row(ctx, `SELECT retry_at FROM refunds WHERE state <> 'settled' ORDER BY retry_at LIMIT 1`).Scan(asTime{&next})
+		switch none := errors.Is(err, sql.ErrNoRows); {
+		case watched && (none || err == nil && look.Before(next)):
+			next = look
+			return nil
+		case !none:
 			return err
 		}
 		cleared = true

@@ -51,6 +51,18 @@ func newDoctor() *cobra.Command {
 					}
 					checks = append(checks, c)
 				}
+				restoring, err := h.Restoring(cmd.Context())
+				if err != nil {
+					return err
+				}
+				for _, r := range restoring {
+					for _, c := range diagnoseRestore(r, h.Now()) {
+						if c.Status == checkFailed {
+							failed++
+						}
+						checks = append(checks, c)
+					}
+				}
 				if asJSON {
 					err = printJSON(cmd.OutOrStdout(), map[string]any{
 						"ok": failed+len(versions.Failed) == 0, "schemas": schemas(versions), "checks": checks})
@@ -82,7 +94,7 @@ const (
 // check is one line of what doctor finds.
 type check struct {
 	Status      string `json:"status"`
-	Check       string `json:"check"` // payment or refund
+	Check       string `json:"check"` // payment, refund, restore or stray
 	User        string `json:"user"`
 	ID          string `json:"id,omitempty"` // of the payment, also for its refund
 	State       string `json:"state,omitempty"`
@@ -101,10 +113,10 @@ type check struct {
 
 // guest is who paid.
 func (c check) guest() string {
-	if c.Check == "refund" {
-		return c.PayTo
+	if c.Check == "payment" {
+		return c.Payer
 	}
-	return c.Payer
+	return c.PayTo
 }
 
 // diagnose says how a payment stands at a time, and what to do.

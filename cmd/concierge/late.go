@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -84,7 +85,7 @@ func (l *late) close() error {
 	return a.side.close()
 }
 
-// Head implements [payments.Chain], as the next three do.
+// Head implements [payments.Chain], as the next seven do.
 func (l *late) Head(ctx context.Context) (evm.Head, error) {
 	s, err := l.side(ctx)
 	if err != nil {
@@ -123,6 +124,30 @@ func (l *late) Signed(ctx context.Context, by x402.Address, digest common.Hash, 
 		return err
 	}
 	return s.client.Signed(ctx, by, digest, sig)
+}
+
+func (l *late) Final(ctx context.Context) (evm.Head, error) {
+	s, err := l.side(ctx)
+	if err != nil {
+		return evm.Head{}, err
+	}
+	return s.client.Final(ctx)
+}
+
+func (l *late) BlockAt(ctx context.Context, t time.Time) (uint64, error) {
+	s, err := l.side(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return s.client.BlockAt(ctx, t)
+}
+
+func (l *late) Movements(ctx context.Context, token, account x402.Address, from, to uint64) ([]evm.Movement, error) {
+	s, err := l.side(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.client.Movements(ctx, token, account, from, to)
 }
 
 // Verify implements [payments.Facilitator], as the next one does.

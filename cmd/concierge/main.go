@@ -71,7 +71,7 @@ func newRoot() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newDemo(), newServe(), newDevnet(), newFacilitator(), newMCP(), newGuest(), newUser(), newReceipt(), newDoctor())
+	root.AddCommand(newDemo(), newServe(), newDevnet(), newFacilitator(), newMCP(), newGuest(), newUser(), newReceipt(), newDoctor(), newBackup(), newRestore())
 	for _, c := range append(root.Commands(), root) {
 		strict(c)
 	}

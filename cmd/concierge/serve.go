@@ -45,6 +45,7 @@ type hostsFlags struct {
 	maxOpen      int
 	idleAfter    time.Duration
 	quotas       host.Quotas
+	backup       backupFlags
 }
 
 func (h *hostsFlags) add(cmd *cobra.Command) {
@@ -52,9 +53,16 @@ func (h *hostsFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&h.signReceipts, "sign-receipts", false, "have each Host sign its offers and receipts with its own wallet (x402 offer-receipt)")
 	cmd.Flags().IntVar(&h.maxOpen, "max-open-hosts", store.DefaultMaxOpen, "how many Hosts have their file open at a time; fewer where the limit of open files (ulimit -n) is low")
 	cmd.Flags().DurationVar(&h.idleAfter, "idle-after", time.Minute, "how long a Host's file stays open that nobody uses")
+	cmd.Flags().StringVar(&h.backup.url, "backup", "", "have all that is written archived within a second: "+placeHelp+"; see 'concierge backup' and 'concierge restore'")
+	cmd.Flags().DurationVar(&h.backup.keep, "backup-keep", keepByDefault, "how far back a restore can go")
 }
 
 func (h *hostsFlags) valid() error {
+	if h.backup.url != "" {
+		if err := h.backup.valid(); err != nil {
+			return err
+		}
+	}
 	if h.maxOpen < 1 {
 		return misuse("--max-open-hosts %d: want 1 or more", h.maxOpen)
 	}
@@ -138,10 +146,20 @@ func openHosts(ctx context.Context, h hostsFlags, n *networkFlags, f payments.Fa
 	if err != nil {
 		return nil, nil, err
 	}
-	hosts, err := host.Open(ctx, host.Config{Dir: h.data, Network: n.name, Payments: config, SignReceipts: h.signReceipts,
-		MaxOpen: h.maxOpen, Idle: h.idleAfter, Quotas: h.quotas, Log: log})
+	open := host.Config{Dir: h.data, Network: n.name, Payments: config, SignReceipts: h.signReceipts,
+		MaxOpen: h.maxOpen, Idle: h.idleAfter, Quotas: h.quotas, Log: log}
+	stopArchiving := func() error { return nil }
+	if h.backup.url != "" {
+		a, err := h.backup.open(ctx, h.data, n.name, log)
+		if err != nil {
+			return nil, nil, err
+		}
+		log.Warn(secretNotice)
+		open.Archive, stopArchiving = a, keepArchiving(ctx, a)
+	}
+	hosts, err := host.Open(ctx, open)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, errors.Join(err, stopArchiving())
 	}
 	stopReconciling := tend(ctx, func(ctx context.Context) { hosts.Cashier.Run(ctx, reconcileEvery) })
 	stopKeeping := tend(ctx, func(ctx context.Context) { hosts.KeepUsage(ctx, keepUsageEvery) })
@@ -150,7 +168,7 @@ func openHosts(ctx context.Context, h hostsFlags, n *networkFlags, f payments.Fa
 		stopKeeping()
 		last, end := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer end()
-		return hosts.Close(last)
+		return errors.Join(hosts.Close(last), stopArchiving())
 	}, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -25,17 +26,18 @@ type removeOptions struct {
 	data    *string
 	export  string
 	yes     bool
+	backup  backupFlags
 	network networkFlags
 }
 
 func newUserRemove(data *string) *cobra.Command {
-	o := removeOptions{data: data}
+	o := removeOptions{data: data, backup: backupFlags{keep: keepByDefault}}
 	cmd := &cobra.Command{
 		Use:   "remove EMAIL|USER",
 		Short: "Export everything of a user, then delete it",
 		Long: "Writes everything of a user into a ZIP file: events, RSVPs, payments, refunds, and the key of the wallet if\n" +
 			"this server holds it. Then it deletes all of that, also beside running servers. Of the payments only hashes\n" +
-			"stay, so that none can be used again. It refuses while a payment or refund has not come to its end. If it is\n" +
+			"stay, so that none can be used again. With --backup the archive forgets the user too. It refuses while a payment or refund has not come to its end. If it is\n" +
 			"broken off, run it again.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -44,6 +46,7 @@ func newUserRemove(data *string) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&o.export, "export", "", "the ZIP file to write (default: USER.zip here); the passphrase of the wallet in it is in "+envExportPassphrase+" or asked for")
 	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask")
+	cmd.Flags().StringVar(&o.backup.url, "backup", "", "the archive that has the user too: a "+placeHelp)
 	o.network.addChain(cmd)
 	return cmd
 }
@@ -60,7 +63,7 @@ func (o *removeOptions) remove(cmd *cobra.Command, h *host.Hosts, who string) er
 	}
 	if d.Exported {
 		fmt.Fprintln(notice, "Going on with a removal that was broken off; its export is written already.")
-		return h.Remove(ctx, user, host.Export{})
+		return errors.Join(h.Remove(ctx, user, host.Export{}), o.forget(ctx, user))
 	}
 	if len(d.Open) > 0 {
 		return explainOpen(notice, &host.UnfinishedError{Open: d.Open}, h.Now())
@@ -82,7 +85,20 @@ func (o *removeOptions) remove(cmd *cobra.Command, h *host.Hosts, who string) er
 		return explainOpen(notice, err, h.Now())
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "removed  %s\nexport   %s\n", user, export.Path)
-	return nil
+	return o.forget(ctx, user)
+}
+
+// forget has the archive forget a user who is gone.
+func (o *removeOptions) forget(ctx context.Context, user string) (err error) {
+	if o.backup.url == "" {
+		return nil
+	}
+	a, err := o.backup.open(ctx, *o.data, "", slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	return host.RemoveFromArchive(ctx, a, user)
 }
 
 // worth says what is in a wallet, if there is a chain to ask.

@@ -31,6 +31,17 @@ func (instant) Settle(_ context.Context, p x402.Payment, _ x402.Requirements) (x
 
 func (instant) Head(context.Context) (evm.Head, error) { return evm.Head{Number: 1}, nil }
 
+// What follows is asked for books that were restored, and these were not.
+var errNotRestored = errors.New("no books were restored")
+
+func (instant) Final(context.Context) (evm.Head, error) { return evm.Head{}, errNotRestored }
+
+func (instant) BlockAt(context.Context, time.Time) (uint64, error) { return 0, errNotRestored }
+
+func (instant) Movements(context.Context, x402.Address, x402.Address, uint64, uint64) ([]evm.Movement, error) {
+	return nil, errNotRestored
+}
+
 func (instant) Balance(context.Context, x402.Address, x402.Address) (x402.Uint256, error) {
 	return x402.Uint256{}, nil
 }

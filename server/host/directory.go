@@ -13,7 +13,7 @@ import (
 // loadSecret reads the server's secret, and makes it at the first start. Of
 // two processes that start at once one makes it and both read the same.
 func loadSecret(dir string, rand io.Reader) ([]byte, error) {
-	path := filepath.Join(dir, "secret.key")
+	path := filepath.Join(dir, secretFile)
 	secret, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := makeSecret(dir, rand); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -31,10 +31,10 @@ func loadSecret(dir string, rand io.Reader) ([]byte, error) {
 }
 
 func makeSecret(dir string, rand io.Reader) error {
-	path := filepath.Join(dir, "secret.key")
+	path := filepath.Join(dir, secretFile)
 	// The secret is always there before the users are. Where they are without it,
 	// it was lost (or is being made by another process, which had to come first).
-	if _, err := os.Stat(filepath.Join(dir, "server.db")); err == nil {
+	if _, err := os.Stat(filepath.Join(dir, serverFile)); err == nil {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%s is missing, but there are users: restore it from a backup, for users are named by it", path)
 		}

@@ -194,11 +194,3 @@ func copyFile(w io.Writer, path string) error {
 	_, err = io.Copy(w, f)
 	return errors.Join(err, f.Close())
 }
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}

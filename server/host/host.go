@@ -10,6 +10,9 @@
 //	server.db          users, hashes of their tokens, payment claims, what Hosts were used for
 //	removal.lock       held while a user is removed
 //	hosts/ab/abcd….db  one user's events, RSVPs, payments and wallet
+//
+// [OpenArchive] has copies of it kept elsewhere, from which [RestoreAll] makes it
+// again, and [Hosts.RestoreUser] one user's file.
 package host
 
 import (
@@ -53,6 +56,8 @@ type Config struct {
 	// one stays open that nobody uses; see [store.Options].
 	MaxOpen int
 	Idle    time.Duration
+	// Archive, if there is one, copies what is written elsewhere; see [OpenArchive].
+	Archive store.Archive
 	// Quotas are what each Host may use; the zero value is any amount.
 	Quotas Quotas
 	Log    *slog.Logger
@@ -103,18 +108,22 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	if err := claimNetwork(filepath.Join(c.Dir, "network"), c.Network); err != nil {
+	if _, err := os.Stat(filepath.Join(c.Dir, restoringFile)); err == nil {
+		return nil, fmt.Errorf("the restore of %s has not come to its end: run it again", c.Dir)
+	}
+	if err := claimNetwork(filepath.Join(c.Dir, networkFile), c.Network); err != nil {
 		return nil, err
 	}
 	secret, err := loadSecret(c.Dir, c.Rand)
 	if err != nil {
 		return nil, fmt.Errorf("server secret: %w", err)
 	}
-	server, err := store.OpenServer(ctx, filepath.Join(c.Dir, "server.db"), store.Options{Now: c.Now, Secret: derive(secret, "spent", "")})
+	server, err := store.OpenServer(ctx, filepath.Join(c.Dir, serverFile), store.Options{Now: c.Now, Archive: c.Archive,
+		Secret: derive(secret, "spent", "")})
 	if err != nil {
 		return nil, err
 	}
-	files := store.NewFiles(store.Options{Now: c.Now, Log: c.Log, MaxOpen: c.MaxOpen, Idle: c.Idle, Existing: true})
+	files := store.NewFiles(store.Options{Now: c.Now, Log: c.Log, MaxOpen: c.MaxOpen, Idle: c.Idle, Archive: c.Archive, Existing: true})
 	h := &Hosts{Config: c, Server: server, Files: files, secret: secret, known: map[string]*known{},
 		cache: tools.NewCache(cacheBytes), meter: &meter{server: server, now: c.Now, tallies: map[dayOf]*tally{}}}
 	p := c.Payments
@@ -225,7 +234,7 @@ func (h *Hosts) hostOf(ctx context.Context, u store.User) (*tools.Host, error) {
 }
 
 func (h *Hosts) path(user string) string {
-	return filepath.Join(h.Dir, "hosts", user[:2], user+".db")
+	return filepath.Join(h.Dir, filepath.FromSlash(fileOf(user)))
 }
 
 func (h *Hosts) ledger(ctx context.Context, user string) (payments.Ledger, func(), error) {

@@ -109,3 +109,34 @@ func due(p payments.Payment) time.Time {
 	}
 	return p.UpdatedAt.Add(slack)
 }
+
+// Restoring is a Host whose file was put back to an earlier time, while the chain is
+// looked at for what it does not know.
+type Restoring struct {
+	User   string
+	Since  payments.Restore // zero if only Strays are left
+	Strays []store.Stray    // sent back before, and nobody can tell for what
+}
+
+// Restoring lists these Hosts. What can't be read [Hosts.Unfinished] tells.
+func (h *Hosts) Restoring(ctx context.Context) (all []Restoring, err error) {
+	debtors, err := h.Server.Debtors(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range debtors {
+		host, err := h.Host(ctx, d.User)
+		if err != nil {
+			continue
+		}
+		since, restoring, err := host.Store.Restored(ctx)
+		if err != nil {
+			continue
+		}
+		strays, err := host.Store.Strays(ctx)
+		if err == nil && (restoring || len(strays) > 0) {
+			all = append(all, Restoring{d.User, since, strays})
+		}
+	}
+	return all, ctx.Err()
+}

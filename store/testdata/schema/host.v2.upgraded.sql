@@ -1,5 +1,5 @@
 PRAGMA application_id = 1702257512;
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 CREATE TABLE abandoned (
   payment_id TEXT    NOT NULL PRIMARY KEY CHECK (payment_id <> ''),
   created_at INTEGER NOT NULL
@@ -74,6 +74,14 @@ CREATE TABLE refunds (
   CHECK (state <> 'settling' OR payer IS NOT NULL AND nonce IS NOT NULL AND valid_after IS NOT NULL
     AND valid_before IS NOT NULL AND since IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE restored (
+  one         INTEGER PRIMARY KEY CHECK (one = 1),
+  restored_to INTEGER NOT NULL,
+  restored_at INTEGER NOT NULL,
+  wallet      TEXT    NOT NULL,
+  next_block  INTEGER NOT NULL DEFAULT 0, -- up to which it was looked at; 0: not yet
+  looked      INTEGER NOT NULL DEFAULT 0 CHECK (looked IN (0, 1)) -- all that was sent before is known
+) STRICT;
 CREATE TABLE rsvps (
   seq        INTEGER PRIMARY KEY, -- the order of the list
   id         TEXT    NOT NULL UNIQUE CHECK (id <> ''),
@@ -87,6 +95,17 @@ CREATE TABLE rsvps (
   amount     INTEGER NOT NULL CHECK (amount >= 0),
   created_at INTEGER NOT NULL
 , checked_in_at INTEGER) STRICT;
+CREATE TABLE strays (
+  network TEXT    NOT NULL,
+  asset   TEXT    NOT NULL,
+  payee   TEXT    NOT NULL,
+  amount  INTEGER NOT NULL,
+  payer   TEXT    NOT NULL, -- the Host's wallet
+  nonce   TEXT    NOT NULL,
+  tx      TEXT    NOT NULL,
+  block   INTEGER NOT NULL,
+  PRIMARY KEY (network, asset, payee, amount, nonce)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE wallet (
   one        INTEGER PRIMARY KEY CHECK (one = 1),
   sealed     BLOB    NOT NULL CHECK (length(sealed) > 0),

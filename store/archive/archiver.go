@@ -1,0 +1,339 @@
+package archive
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/klauspost/compress/zstd"
+)
+
+// Config is what an [Archiver] needs.
+type Config struct {
+	Dir  string  // the data directory
+	Name string  // names the archive: its URL
+	To   Backend // where it is
+	Log  *slog.Logger
+
+	Keep time.Duration    // how far back can be gone; default 30 days
+	Now  func() time.Time // default time.Now
+	Rand io.Reader        // default crypto/rand.Reader
+}
+
+const (
+	defaultKeep = 30 * 24 * time.Hour
+	// fresh is how old a generation may get before a file that changes gets a new
+	// one: a restore has no more segments to read than that.
+	fresh = 24 * time.Hour
+	// visitors is how many files are archived at a time. Each has an encoder.
+	visitors = 8
+)
+
+// Archiver archives the files of a data directory. Safe for concurrent use, and by
+// several processes at a time: they take turns.
+type Archiver struct {
+	Config
+	states   *states
+	lock     *flock.Flock
+	encoders chan *zstd.Encoder
+
+	mu    sync.Mutex
+	idle  sync.Cond           // says that a file is no longer visited
+	busy  map[string]struct{} // files that are visited
+	dirty map[string]struct{} // files that were written to since they were visited
+}
+
+// New returns the Archiver of a data directory. Close it.
+func New(ctx context.Context, c Config) (*Archiver, error) {
+	if c.Keep == 0 {
+		c.Keep = defaultKeep
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	var err error
+	if c.Dir, err = filepath.Abs(c.Dir); err != nil {
+		return nil, err
+	}
+	a := &Archiver{Config: c, lock: flock.New(filepath.Join(c.Dir, "archive.lock"), flock.SetPermissions(0o600)),
+		encoders: make(chan *zstd.Encoder, visitors), busy: map[string]struct{}{}, dirty: map[string]struct{}{}}
+	a.idle.L = &a.mu
+	for range visitors {
+		a.encoders <- nil // made when it is wanted
+	}
+	if a.states, err = openStates(ctx, filepath.Join(c.Dir, "archive.db"), c.Name); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// Close ends it. What was written and not archived is left to the next one.
+func (a *Archiver) Close() error { return errors.Join(a.states.close(), a.lock.Close()) }
+
+// Shipped is what was put into the archive.
+type Shipped struct {
+	Bases, Segments int
+	Bytes           int64 // as they are kept
+}
+
+// Ship archives what is new in a file, which is named by its path below the data
+// directory, with slashes. All that was committed by the time at is in the archive
+// then. A file that is not there is passed over.
+func (a *Archiver) Ship(ctx context.Context, file string, at time.Time) (Shipped, error) {
+	v, err := a.visit(ctx, file)
+	if err != nil {
+		return Shipped{}, err
+	}
+	defer v.end()
+	if err := v.ship(ctx, at); err != nil {
+		return v.shipped, fmt.Errorf("archive %s: %w", file, err)
+	}
+	return v.shipped, nil
+}
+
+// Checkpoint archives what is new in a file, and then has move move the log into
+// the database. It must be called inside a read transaction of the caller: by that
+// nothing is moved, now or by others, that is not archived, and once all has been
+// moved and the log begins anew, that proves nothing is missing. Without archive
+// nothing is moved either, unless the log has more than maxLog bytes: it must not
+// fill the disk while an archive is out of reach, and a new generation begins when
+// it is back.
+func (a *Archiver) Checkpoint(ctx context.Context, path string, move func() error) error {
+	file, err := a.file(path)
+	if err != nil {
+		return err
+	}
+	v, err := a.visit(ctx, file)
+	if err != nil {
+		return err
+	}
+	defer v.end()
+	if err := v.ship(ctx, a.Now()); err != nil {
+		err = fmt.Errorf("archive %s: %w", file, err)
+		if info, statErr := os.Stat(path + "-wal"); statErr != nil || info.Size() <= maxLog {
+			return err
+		}
+		return errors.Join(err, move())
+	}
+	if err := move(); err != nil {
+		return err
+	}
+	return v.stamp(ctx)
+}
+
+// maxLog is how long a log gets for want of its archive.
+const maxLog = 64 << 20
+
+// Remove deletes all that the archive has of a file, which must be gone itself or
+// be archived anew.
+func (a *Archiver) Remove(ctx context.Context, file string) error {
+	v, err := a.visit(ctx, file)
+	if err != nil {
+		return err
+	}
+	defer v.end()
+	return errors.Join(Remove(ctx, a.To, file), a.states.forget(ctx, file))
+}
+
+// Written notes that the file at path was written to: [Archiver.Run] will see to it.
+func (a *Archiver) Written(path string) {
+	file, err := a.file(path)
+	if err != nil {
+		return // none of this directory
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.dirty[file] = struct{}{}
+}
+
+func (a *Archiver) file(path string) (string, error) {
+	name, err := filepath.Rel(a.Dir, path)
+	if err != nil || !filepath.IsLocal(name) {
+		return "", fmt.Errorf("archive: %s is not below %s", path, a.Dir)
+	}
+	return filepath.ToSlash(name), nil
+}
+
+// visit is the time in which one file is archived, by nobody else.
+type visit struct {
+	*Archiver
+	file    string
+	path    string
+	z       *zstd.Encoder
+	shipped Shipped
+}
+
+func (a *Archiver) visit(ctx context.Context, file string) (*visit, error) {
+	z := <-a.encoders
+	v := &visit{Archiver: a, file: file, path: filepath.Join(a.Dir, filepath.FromSlash(file)), z: z}
+	if z == nil {
+		var err error
+		if v.z, err = newEncoder(); err != nil {
+			a.encoders <- nil
+			return nil, err
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, taken := a.busy[file]; taken; _, taken = a.busy[file] {
+		a.idle.Wait()
+	}
+	if len(a.busy) == 0 {
+		if ok, err := a.lock.TryLockContext(ctx, 5*time.Millisecond); !ok || err != nil {
+			a.encoders <- v.z
+			return nil, fmt.Errorf("wait for another process that archives: %w", err)
+		}
+	}
+	a.busy[file] = struct{}{}
+	delete(a.dirty, file) // what is written from now on makes it so again
+	return v, nil
+}
+
+func (v *visit) end() {
+	v.mu.Lock()
+	delete(v.busy, v.file)
+	if len(v.busy) == 0 {
+		if err := v.lock.Unlock(); err != nil {
+			v.Log.Error("the lock of the archive", "err", err)
+		}
+	}
+	v.idle.Broadcast()
+	v.mu.Unlock()
+	v.encoders <- v.z
+}
+
+// ship archives what is new.
+func (v *visit) ship(ctx context.Context, at time.Time) (err error) {
+	for attempt := 1; ; attempt++ {
+		err = v.attempt(ctx, at)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			if _, missing := os.Stat(v.path); errors.Is(missing, fs.ErrNotExist) {
+				return nil
+			}
+			return err
+		case !errors.Is(err, errReset) || attempt == 3:
+			return err
+		}
+	}
+}
+
+func (v *visit) attempt(ctx context.Context, at time.Time) error {
+	st, known, err := v.states.get(ctx, v.file)
+	if err != nil {
+		return fmt.Errorf("how far it is archived: %w", err)
+	}
+	now, err := stampOf(v.path) // before the log is read: what is moved afterwards shows
+	if err != nil {
+		return err
+	}
+	log, err := openLog(v.path)
+	if err != nil {
+		return err
+	}
+	defer log.close()
+	at = at.UTC().Truncate(time.Millisecond)
+	if !at.After(st.Time) { // the clock was set back
+		at = st.Time.Add(time.Millisecond)
+	}
+	from, proved := st.goesOn(log, now)
+	if !known || !proved {
+		return v.base(ctx, st, now, log, at)
+	}
+	var new changes
+	if log != nil {
+		if new, err = log.since(from); err != nil {
+			return err
+		}
+	}
+	switch {
+	case new.size == 0:
+		if st.Stamp.same(now) && (log == nil || st.Log == from) {
+			return nil
+		}
+		st.Stamp, st.Log = now, from
+		return v.states.set(ctx, v.file, st)
+	case at.Sub(st.Base) >= fresh:
+		return v.base(ctx, st, now, log, at)
+	}
+	err = v.segment(ctx, st, now, log, from, new, at)
+	if errors.Is(err, ErrExists) { // of a process that died before it noted that, or of another directory
+		v.Log.Warn("the archive has gone on without this directory; a new generation begins", "file", v.file)
+		return v.base(ctx, st, now, log, at)
+	}
+	return err
+}
+
+// goesOn returns from where the log is to be archived, if all that was committed
+// before is.
+func (s state) goesOn(l *wal, now stamp) (from place, proved bool) {
+	switch {
+	case l.has(s.Log):
+		return s.Log, true
+	case !now.same(s.Stamp):
+		return place{}, false
+	case l == nil:
+		return s.Log, true
+	case l.start.Salt == s.Log.Salt: // the same one, without what was in it
+		return place{}, false
+	}
+	return l.start, true // the one before had been moved, all of it, when s.Stamp was taken
+}
+
+// stamp notes that all of the log has been archived that was moved.
+func (v *visit) stamp(ctx context.Context) error {
+	st, known, err := v.states.get(ctx, v.file)
+	if err != nil || !known {
+		return err
+	}
+	if st.Stamp, err = stampOf(v.path); err != nil {
+		return err
+	}
+	return v.states.set(ctx, v.file, st)
+}
+
+// put writes an object and notes it.
+func (v *visit) put(ctx context.Context, h header, st state, write func(io.Writer) (digest string, err error)) error {
+	name := objectName(h.File, h.Generation, h.Sequence)
+	st.Last = link{Generation: h.Generation, Sequence: h.Sequence}
+	var size counter
+	err := v.To.Put(ctx, name, func(w io.Writer) (err error) {
+		size = counter{w: w}
+		st.Last.Digest, err = write(&size)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	st.Time = h.Time
+	v.shipped.Bytes += size.n
+	if h.Sequence == 0 {
+		v.shipped.Bases++
+	} else {
+		v.shipped.Segments++
+	}
+	return v.states.set(ctx, v.file, st)
+}
+
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	c.n += int64(n)
+	return n, err
+}
