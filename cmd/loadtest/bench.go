@@ -51,7 +51,10 @@ func (b *bench) start(ctx context.Context, name, program string, args ...string)
 	return s, err
 }
 
-// product starts `concierge serve`. Nothing limits how often it may be called.
+// unlimited lets the product be called as often as it can answer.
+func unlimited() []string { return []string{"--rate-user", "0", "--quota-requests", "0"} }
+
+// product starts `concierge serve`.
 func (b *bench) product(ctx context.Context, dir string, args ...string) (*served, error) {
 	return b.start(ctx, "concierge", b.program, append([]string{"serve", "--addr", "127.0.0.1:0", "--network", network,
 		"--data", dir, "--log-level", "warn"}, args...)...)

@@ -35,7 +35,7 @@ func (b *bench) warm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	product, err := b.product(ctx, dir)
+	product, err := b.product(ctx, dir, unlimited()...)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (b *bench) cold(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	product, err := b.product(ctx, dir, "--max-open-hosts", "8")
+	product, err := b.product(ctx, dir, append(unlimited(), "--max-open-hosts", "8")...)
 	if err != nil {
 		return err
 	}
@@ -227,13 +227,13 @@ func (b *bench) fair(ctx context.Context) error {
 		return err
 	}
 	quiet := func(n int) (call, bool) {
-		time.Sleep(2 * time.Millisecond) // it is quiet
+		time.Sleep(10 * time.Millisecond) // it is quiet, and far from any limit
 		return call{request, exactly(body)}, true
 	}
 	var idle, flooded, ratios []float64
 	var served, refused atomic.Int64
 	for range b.rounds {
-		before, err := load(ctx, product, 1, 2*b.each, quiet)
+		before, err := load(ctx, product, 1, 5*b.each, quiet)
 		if err != nil {
 			return err
 		}
@@ -250,7 +250,7 @@ func (b *bench) fair(ctx context.Context) error {
 			}}))
 			over <- err
 		}()
-		during, err := load(ctx, product, 1, 2*b.each, quiet)
+		during, err := load(ctx, product, 1, 5*b.each, quiet)
 		stop()
 		if floodErr := <-over; err == nil {
 			err = floodErr
@@ -275,7 +275,7 @@ func (b *bench) crowd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	product, err := b.product(ctx, dir)
+	product, err := b.product(ctx, dir, unlimited()...)
 	if err != nil {
 		return err
 	}

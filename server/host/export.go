@@ -110,7 +110,7 @@ func (h *Hosts) writeExport(ctx context.Context, out io.Writer, u store.User, fi
 	text := func(b []byte) func(io.Writer) error {
 		return func(w io.Writer) error { _, err := w.Write(b); return err }
 	}
-	host := &tools.Host{User: u.ID, PayTo: u.WalletAddress, Store: file, Now: h.Now, Rand: h.Rand}
+	host := &tools.Host{User: u.ID, Cache: h.cache, PayTo: u.WalletAddress, Store: file, Now: h.Now, Rand: h.Rand}
 	err := errors.Join(
 		part("README.txt", text([]byte(exportNote))),
 		part("user.json", func(w io.Writer) error { return h.exportUser(ctx, w, u) }),

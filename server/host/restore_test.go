@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/host"
 	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/store/archive"

@@ -218,8 +218,8 @@ func TestAnyTime(t *testing.T) {
 			}
 		}
 		db.Close()
-		if all.Bases == 0 || all.Segments < all.Bases {
-			t.Errorf("%+v", all)
+		if all.Bases+all.Segments == 0 {
+			t.Error("nothing was archived")
 		}
 		for range 20 {
 			at := start.Add(time.Duration(r.Int64N(int64(w.clock().Sub(start)))))
