@@ -31,7 +31,7 @@ func (p *Files) Close() error {
 		p.closed = true
 		paths := slices.Collect(maps.Keys(p.entries))
 		for _, e := range p.entries {
-			if e.file != nil {
+			if e.busy == nil && e.file != nil {
 				e.file.refuse()
 			}
 		}

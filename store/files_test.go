@@ -125,7 +125,7 @@ func TestWaitForAPlace(t *testing.T) {
 // Many calls on many Hosts, of which few can be open: nothing fails, nothing is
 // lost, and never are too many open.
 func TestFewPlaces(t *testing.T) {
-	const places, tenants, callers, calls = 3, 8, 12, 40
+	const places, tenants, callers, calls = 3, 8, 12, 25
 	files, _ := MustFiles(t, store.Options{MaxOpen: places})
 	all := hosts(t, files, tenants)
 	for _, h := range all {
@@ -293,7 +293,7 @@ func TestAlone(t *testing.T) {
 
 func TestFilesClose(t *testing.T) {
 	files := store.NewFiles(store.Options{})
-	all := hosts(t, files, 20)
+	all := hosts(t, files, 8)
 	for _, h := range all {
 		h.event(t, "tea", nil)
 	}

@@ -296,14 +296,14 @@ func (m *model) revenue(event string) (sum store.Revenue) {
 // the same; while the Hosts' files are closed and opened all the time, for there
 // is room for few.
 func TestModel(t *testing.T) {
-	const tenants, places = 5, 2
+	const tenants, places = 4, 2
 	files, _ := MustFiles(t, store.Options{MaxOpen: places})
 	files.Limit(40, 100_000)
 	t.Run("tenants", func(t *testing.T) {
 		for seed, h := range hosts(t, files, tenants) {
 			t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 				t.Parallel()
-				runModel(t, h, rand.New(rand.NewPCG(uint64(seed), 1)), 150)
+				runModel(t, h, rand.New(rand.NewPCG(uint64(seed), 1)), 120)
 			})
 		}
 	})

@@ -15,7 +15,7 @@ import (
 func TestPowerCut(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	if problems := cutPower(t, newDisk(t, "disk"), 15, seed); len(problems) > 0 {
+	if problems := cutPower(t, newDisk(t, "disk"), 8, seed); len(problems) > 0 {
 		t.Errorf("after a power cut: %q", problems)
 	}
 	liar := newDisk(t, "liar")

@@ -63,7 +63,7 @@ func visit(ctx context.Context, h *store.Host, n int) error {
 // With ulimit -n 1024 there are many more tenants than open files: nobody gets an error. With
 // STORE_TENANTS there are as many as that says.
 func TestFewDescriptors(t *testing.T) {
-	tenants := cmp.Or(os.Getenv("STORE_TENANTS"), "150")
+	tenants := cmp.Or(os.Getenv("STORE_TENANTS"), "90")
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", `ulimit -n 1024 && exec "$0"`, os.Args[0])
 	cmd.Env = append(os.Environ(), childTenants+"="+tenants, childFile+"="+t.TempDir())
 	if out, err := cmd.CombinedOutput(); err != nil {
