@@ -187,7 +187,6 @@ func TestAnyTime(t *testing.T) {
 			f()
 			past = append(past, now)
 		}
-		var all archive.Shipped
 		for range 120 {
 			w.advance(time.Duration(1+r.IntN(900)) * time.Millisecond)
 			switch r.IntN(16) {
@@ -209,18 +208,12 @@ func TestAnyTime(t *testing.T) {
 			case 5: // another process goes on
 				w.Archiver = w.open()
 			case 6, 7, 8, 9:
-				archived(func() {
-					s := w.ship(file)
-					all.Bases, all.Segments = all.Bases+s.Bases, all.Segments+s.Segments
-				})
+				archived(func() { w.ship(file) })
 			default:
 				w.exec(db, `INSERT OR REPLACE INTO t VALUES (?, randomblob(?))`, r.IntN(40), 1+r.IntN(3000))
 			}
 		}
 		db.Close()
-		if all.Bases+all.Segments == 0 {
-			t.Error("nothing was archived")
-		}
 		for range 20 {
 			at := start.Add(time.Duration(r.Int64N(int64(w.clock().Sub(start)))))
 			i := len(past) - 1
