@@ -87,14 +87,14 @@ func (s *served) memory() int64 {
 	return resident * int64(os.Getpagesize())
 }
 
-// copyFile copies a file that nobody has open.
+// copyFile copies a file over another, both of which nobody has open.
 func copyFile(to, from string) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
