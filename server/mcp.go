@@ -68,10 +68,11 @@ func (a *answer) WriteHeader(status int) {
 	a.ResponseWriter.WriteHeader(status)
 }
 
-// Write implements http.ResponseWriter. A client that has gone is nobody's error.
+// Write implements http.ResponseWriter. mcp-go writes an answer whole. A client that
+// has gone is nobody's error.
 func (a *answer) Write(p []byte) (int, error) {
 	if !a.discard {
-		_, _ = a.ResponseWriter.Write(p)
+		_, _ = a.ResponseWriter.Write(a.call.Splice(p))
 	}
 	return len(p), nil
 }
@@ -126,7 +127,7 @@ func (s *Server) call(r *http.Request) (*tools.Call, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &tools.Call{Host: h, Scope: scope}
+	c := &tools.Call{Host: h, Scope: scope, Marks: s.marks}
 	recordOf(r.Context()).call = c
 	spent, err := s.Hosts.CountRequest(r.Context(), h.User)
 	if scope == "" { // else they are to see what is used up, and what there is to cancel

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -66,6 +67,7 @@ type Server struct {
 	patience patience
 	large    chan struct{} // has room for the large bodies that are being read
 	mcp      *server.StreamableHTTPServer
+	marks    *tools.Marks
 	handler  http.Handler
 	codes    *rate.Limiter // that are sent to emails
 }
@@ -73,7 +75,7 @@ type Server struct {
 // New returns the server; it listens to nothing yet.
 func New(c Config) *Server {
 	aMinute := cmp.Or(c.Registration.Minute, 30)
-	s := &Server{Config: c, limits: newLimits(c.Limits), patience: defaultPatience(), large: make(chan struct{}, maxLarge),
+	s := &Server{Config: c, limits: newLimits(c.Limits), patience: defaultPatience(), large: make(chan struct{}, maxLarge), marks: tools.NewMarks(rand.Text()),
 		codes: rate.NewLimiter(rate.Every(time.Minute/time.Duration(aMinute)), aMinute)}
 	s.mcp = server.NewStreamableHTTPServer(tools.NewServer(c.Version, c.Log),
 		server.WithStateLess(true), server.WithDisableStreaming(true), // every answer is one JSON body

@@ -176,7 +176,7 @@ func TestTenantsPaths(t *testing.T) {
 		{"GET", b + "/revenue?event_id=" + s.event, nil, 404},
 		{"DELETE", b + "/tokens/door", nil, 404},
 		{"POST", b + "/tokens/door/rotate", nil, 404},
-		{"GET", b + "/../" + s.a.User + "/tokens", nil, 401}, // which is a's path
+		{"GET", b + "/../" + s.a.User + "/tokens", nil, 401},                     // which is a's path
 		{"GET", "/api/users/" + strings.ToUpper(s.b.User) + "/tokens", nil, 401}, // nobody's, so no token is theirs
 		{"GET", "/api/users/..%2f" + s.b.User + "/tokens", nil, 404},
 		{"POST", "/mcp/users/" + s.b.User[:25], `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, 404},

@@ -30,6 +30,10 @@ type Call struct {
 	// called as often as one likes.
 	Allow func(tool string) error
 
+	// Marks are for a transport that writes long answers by itself; see
+	// [Call.Splice]. Nil: mcp-go writes them.
+	Marks *Marks
+
 	// Set by the tool, for the transport's headers and logs.
 	Tool     string
 	Code     Code // of the error, if there was one
@@ -38,6 +42,7 @@ type Call struct {
 	Required *PaymentRequired // when the answer asks for money
 
 	message json.RawMessage // the call, if it came as JSON-RPC
+	marked  json.RawMessage // what Marks stand for
 }
 
 type callKey struct{}
@@ -216,12 +221,8 @@ func (t tool) result(c *Call, out any, err error) *mcp.CallToolResult {
 	var payment *PaymentRequired
 	switch {
 	case errors.As(err, &payment):
-		c.Code, c.Required = payment.Code, payment
-		quote := mustJSON(payment.PaymentRequired)
-		out, meta[x402.MetaError] = quote, quote
-		if payment.Code != "" {
-			out = payment
-		}
+		c.Code, c.Required, out = payment.Code, payment, payment
+		meta[x402.MetaError] = payment.PaymentRequired
 	case errors.As(err, &coded):
 		c.Code, out = coded.Code, coded
 	}
@@ -232,8 +233,15 @@ func (t tool) result(c *Call, out any, err error) *mcp.CallToolResult {
 	if !ok {
 		raw = mustJSON(out)
 	}
-	result := &mcp.CallToolResult{Content: []mcp.Content{mcp.NewTextContent(string(raw))},
+	text := string(raw)
+	if c.Marks != nil {
+		c.marked, raw, text = raw, c.Marks.structured, c.Marks.text
+	}
+	result := &mcp.CallToolResult{Content: []mcp.Content{mcp.NewTextContent(text)},
 		RawStructuredContent: raw, IsError: err != nil}
+	if payment != nil && payment.Code == "" { // which is the same JSON then
+		meta[x402.MetaError] = raw
+	}
 	if len(meta) > 0 {
 		result.Meta = mcp.NewMetaFromMap(meta)
 	}
