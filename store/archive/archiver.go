@@ -46,10 +46,12 @@ type Archiver struct {
 	lock     *flock.Flock
 	encoders chan *zstd.Encoder
 
-	mu    sync.Mutex
-	idle  sync.Cond           // says that a file is no longer visited
-	busy  map[string]struct{} // files that are visited
-	dirty map[string]struct{} // files that were written to since they were visited
+	mu   sync.Mutex          // held while another process is waited for
+	idle sync.Cond           // says that a file is no longer visited
+	busy map[string]struct{} // files that are visited
+
+	noting sync.Mutex          // never held for long: who has written waits for it
+	dirty  map[string]struct{} // files that were written to since they were visited
 }
 
 // New returns the Archiver of a data directory. Close it.
@@ -153,8 +155,12 @@ func (a *Archiver) Written(path string) {
 	if err != nil {
 		return // none of this directory
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.note(file)
+}
+
+func (a *Archiver) note(file string) {
+	a.noting.Lock()
+	defer a.noting.Unlock()
 	a.dirty[file] = struct{}{}
 }
 
@@ -197,7 +203,9 @@ func (a *Archiver) visit(ctx context.Context, file string) (*visit, error) {
 		}
 	}
 	a.busy[file] = struct{}{}
+	a.noting.Lock()
 	delete(a.dirty, file) // what is written from now on makes it so again
+	a.noting.Unlock()
 	return v, nil
 }
 
