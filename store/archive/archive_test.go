@@ -1,7 +1,6 @@
 package archive_test
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -322,97 +320,6 @@ func (b *broken) Put(ctx context.Context, name string, write func(io.Writer) err
 	return b.Backend.Put(ctx, name, write)
 }
 
-// Whatever is done to an archive, what comes out is a state that was, or an error.
-func TestTorn(t *testing.T) {
-	w := newWorld(t, newDir(t))
-	db := w.database(file)
-	other := w.database("hosts/aa/other.db")
-	var wanted []string
-	var at []time.Time
-	for i := range 6 {
-		w.exec(db, `INSERT INTO t VALUES (?, randomblob(3000))`, i)
-		w.exec(other, `INSERT INTO t VALUES (?, randomblob(3000))`, i)
-		w.ship(file)
-		w.ship("hosts/aa/other.db")
-		wanted, at = append(wanted, rows(t, db)), append(at, w.clock())
-		w.advance(time.Second)
-		if i == 3 { // a new generation
-			w.exec(db, `PRAGMA wal_checkpoint(TRUNCATE)`)
-		}
-	}
-	root := w.backend.(*archive.Dir).String()
-	generations, _ := filepath.Glob(filepath.Join(root, filepath.FromSlash(file), "*"))
-	others, _ := filepath.Glob(filepath.Join(root, "hosts", "aa", "other.db", "*"))
-	if len(generations) != 2 || len(others) != 1 {
-		t.Fatal(generations, others)
-	}
-	object := func(n int) string { return filepath.Join(generations[0], fmt.Sprintf("%08d", n)) }
-	read := func(path string) []byte {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	for name, c := range map[string]struct {
-		damage map[string][]byte // nil: it is gone
-		upTo   int               // what is before it is restored still
-		says   string
-	}{
-		"nothing":                             {nil, 4, ""},
-		"a base is missing":                   {map[string][]byte{object(0): nil}, 0, "00000000"},
-		"a segment is missing":                {map[string][]byte{object(2): nil}, 0, "00000002 is missing"},
-		"the last segment is missing":         {map[string][]byte{object(3): nil}, 3, "00000003 is missing"},
-		"a segment is torn":                   {map[string][]byte{object(2): read(object(2))[:500]}, 2, "00000002"},
-		"a segment is empty":                  {map[string][]byte{object(2): {}}, 2, "00000002"},
-		"a byte is another":                   {map[string][]byte{object(2): flip(read(object(2)))}, 2, "00000002"},
-		"something is appended":               {map[string][]byte{object(2): append(read(object(2)), "more"...)}, 2, "00000002"},
-		"a segment is there twice":            {map[string][]byte{object(2): read(object(1))}, 2, "00000002"},
-		"a segment of another file":           {map[string][]byte{object(2): read(filepath.Join(others[0], "00000002"))}, 2, "00000002"},
-		"two are exchanged":                   {map[string][]byte{object(2): read(object(3)), object(3): read(object(2))}, 2, "00000002"},
-		"the base of the other is of no help": {map[string][]byte{object(1): read(filepath.Join(generations[1], "00000000"))}, 1, "00000001"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			sound := map[string][]byte{}
-			for path, content := range c.damage {
-				sound[path] = read(path)
-				if err := os.Remove(path); err != nil {
-					t.Fatal(err)
-				}
-				if content != nil {
-					if err := os.WriteFile(path, content, 0o600); err != nil {
-						t.Fatal(err)
-					}
-				}
-			}
-			v := &world{T: t, backend: w.backend}
-			for i := range 4 {
-				got, _, err := v.restored(file, at[i])
-				switch {
-				case i < c.upTo && (err != nil || got != wanted[i]):
-					t.Errorf("point %d: %v", i, err)
-				case i >= c.upTo && (!errors.Is(err, archive.ErrTorn) || !strings.Contains(err.Error(), c.says)):
-					t.Errorf("point %d: want an error that names %q: %v", i, c.says, err)
-				}
-			}
-			for i := 4; i < 6; i++ { // those of the next generation
-				v.wantRestored(file, at[i], wanted[i])
-			}
-			for path, content := range sound {
-				if err := os.WriteFile(path, content, 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-func flip(b []byte) []byte {
-	b = bytes.Clone(b)
-	b[len(b)/2] ^= 1
-	return b
-}
-
 // What no time within 30 days needs is removed, and nothing else.
 func TestPrune(t *testing.T) {
 	backends(t, func(t *testing.T, b archive.Backend) {
@@ -533,85 +440,4 @@ func (c *counting) Put(ctx context.Context, name string, write func(io.Writer) e
 	err := c.Backend.Put(ctx, name, write)
 	c.names <- name
 	return err
-}
-
-// backends runs a test on each kind of backend.
-func backends(t *testing.T, test func(*testing.T, archive.Backend)) {
-	for name, open := range kinds {
-		t.Run(name, func(t *testing.T) { test(t, open(t)) })
-	}
-}
-
-var kinds = map[string]func(*testing.T) archive.Backend{
-	"directory": func(t *testing.T) archive.Backend { return newDir(t) },
-	"bucket":    newS3,
-}
-
-// What every backend does.
-func TestBackends(t *testing.T) {
-	backends(t, func(t *testing.T, b archive.Backend) {
-		ctx := t.Context()
-		put := func(name, content string) error {
-			return b.Put(ctx, name, func(w io.Writer) error {
-				_, err := io.WriteString(w, content)
-				return err
-			})
-		}
-		get := func(name string) (string, error) {
-			r, err := b.Get(ctx, name)
-			if err != nil {
-				return "", err
-			}
-			defer r.Close()
-			content, err := io.ReadAll(r)
-			return string(content), err
-		}
-		want := func(prefix string, names ...string) {
-			t.Helper()
-			if got, err := b.List(ctx, prefix); err != nil || !slices.Equal(got, names) {
-				t.Errorf("below %q: %v, %v, want %v", prefix, got, err, names)
-			}
-		}
-		want("")
-		want("a/b")
-		large := strings.Repeat("0123456789abcdef", 1<<19)
-		for name, content := range map[string]string{"a/b/1": "one", "a/b/2": "", "a/c": "x", "ab": large} {
-			if err := put(name, content); err != nil {
-				t.Fatal(err)
-			}
-			if got, err := get(name); err != nil || got != content {
-				t.Errorf("%s: %.20q, %v", name, got, err)
-			}
-		}
-		want("", "a/", "ab")
-		want("a", "b/", "c")
-		want("a/b", "1", "2")
-		want("a/c")
-		if err := put("a/c", "y"); !errors.Is(err, archive.ErrExists) {
-			t.Errorf("put twice: %v", err)
-		}
-		if got, _ := get("a/c"); got != "x" {
-			t.Errorf("the second put wrote %q", got)
-		}
-		failure := errors.New("failure")
-		if err := b.Put(ctx, "a/d", func(w io.Writer) error { io.WriteString(w, "half"); return failure }); !errors.Is(err, failure) {
-			t.Errorf("a put that fails: %v", err)
-		}
-		want("a", "b/", "c")
-		if _, err := get("a/d"); !errors.Is(err, archive.ErrNotFound) {
-			t.Errorf("what is not there: %v", err)
-		}
-		for _, name := range []string{"a/b/1", "a/b/2", "a/b/2", "ab"} {
-			if err := b.Delete(ctx, name); err != nil {
-				t.Error(err)
-			}
-		}
-		want("", "a/")
-		want("a", "c")
-		cancelled, cancel := context.WithCancel(ctx)
-		cancel()
-		if err := b.Put(cancelled, "z", func(io.Writer) error { return nil }); !errors.Is(err, context.Canceled) {
-			t.Errorf("with a context that has ended: %v", err)
-		}
-	})
 }

@@ -61,7 +61,7 @@ func (a *Archiver) Run(ctx context.Context, interval time.Duration) {
 // Flush archives what was written since it was archived last. What fails is tried
 // again by the next one.
 func (a *Archiver) Flush(ctx context.Context) error {
-	a.mu.Lock()
+	a.noting.Lock()
 	var files []string
 	server := false
 	for file := range a.dirty {
@@ -71,7 +71,7 @@ func (a *Archiver) Flush(ctx context.Context) error {
 			files = append(files, file)
 		}
 	}
-	a.mu.Unlock()
+	a.noting.Unlock()
 	slices.Sort(files)
 	at := a.Now() // one for all, so that a restore to any time has what belongs together
 	err := a.shipAll(ctx, files, at)
@@ -113,9 +113,7 @@ func (a *Archiver) shipAll(ctx context.Context, files []string, at time.Time) er
 func (a *Archiver) again(ctx context.Context, file string, at time.Time) error {
 	_, err := a.Ship(ctx, file, at)
 	if err != nil {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		a.dirty[file] = struct{}{}
+		a.note(file)
 	}
 	return err
 }

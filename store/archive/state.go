@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -34,6 +36,16 @@ type states struct {
 }
 
 func openStates(ctx context.Context, path, archive string) (*states, error) {
+	// Private from the first byte. One that is there is not opened by that: to close
+	// it would drop the locks that this process may have on it.
+	switch f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); {
+	case err == nil:
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
+	case !errors.Is(err, fs.ErrExist):
+		return nil, err
+	}
 	db, err := sql.Open("sqlite", dsn(path, url.Values{
 		"_busy_timeout": {"10000"}, "_synchronous": {"NORMAL"}, "_pragma": {"journal_mode(WAL)", "cache_size(-256)"}}))
 	if err != nil {
