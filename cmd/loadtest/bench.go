@@ -32,16 +32,6 @@ func (b *bench) close() error {
 	return errors.Join(errs...)
 }
 
-// stop ends one server before the others.
-func (b *bench) stop(s *served) error {
-	for i, other := range b.running {
-		if other == s {
-			b.running = append(b.running[:i:i], b.running[i+1:]...)
-		}
-	}
-	return s.stop()
-}
-
 // start starts a server with the garbage collector that all of them have.
 func (b *bench) start(ctx context.Context, name, program string, args ...string) (*served, error) {
 	s, err := serve(ctx, name, program, []string{fmt.Sprintf("GOGC=%d", b.gogc)}, args...)
