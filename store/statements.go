@@ -42,13 +42,14 @@ func (s *statements) exec(ctx context.Context, query string, args ...any) (int64
 	return result.RowsAffected()
 }
 
-// row asks for one row; its Scan has the error, sql.ErrNoRows among them.
+// row asks for one row; its Scan has the error, sql.ErrNoRows among them. It is not
+// interrupted when ctx ends: to watch for that takes as long as half of the reading.
 func (s *statements) row(ctx context.Context, query string, args ...any) row {
 	stmt, err := s.get(ctx, query)
 	if err != nil {
 		return row{err: err}
 	}
-	return row{row: stmt.QueryRowContext(ctx, args...)}
+	return row{row: stmt.QueryRowContext(context.WithoutCancel(ctx), args...)}
 }
 
 func (s *statements) rows(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
