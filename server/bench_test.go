@@ -40,7 +40,7 @@ func serveEvents(b *testing.B) *served {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() {
-		if err := hosts.Close(b.Context()); err != nil {
+		if err := hosts.Close(context.WithoutCancel(b.Context())); err != nil {
 			b.Error(err)
 		}
 	})

@@ -285,5 +285,5 @@ func (h *Hosts) Close(ctx context.Context) error {
 	if noteErr := h.noteUses(ctx); !errors.Is(noteErr, store.ErrClosed) { // closed before
 		err = errors.Join(err, noteErr)
 	}
-	return errors.Join(err, h.meter.keep(ctx), h.Files.Close(), h.Server.Close())
+	return errors.Join(err, h.meter.keep(context.WithoutCancel(ctx)), h.Files.Close(), h.Server.Close())
 }
