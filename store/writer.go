@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -109,6 +110,7 @@ func (w *writer) leadFor(ctx context.Context, op *write) error {
 		w.finish(w.take(-1), classify(err))
 		return nil
 	}
+	runtime.Gosched() // whoever is about to come still gets in
 	batch := w.take(maxBatch)
 	w.finish(batch, w.commit(batch))
 	w.log.look(w.stmts)
