@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/events-concierge/concierge/server/limit"
+	"github.com/events-concierge/concierge/store"
 )
 
 // connections bounds how many connections are open, in all and from one address.
@@ -42,7 +43,7 @@ type connection struct {
 // have.
 func newConnections(l Limits) *connections {
 	most := l.Connections
-	if may := openLimit() / 3; may > 0 && most > 0 {
+	if may := store.DescriptorLimit() / 3; may > 0 && most > 0 {
 		most = min(most, may)
 	}
 	return &connections{most: most, mostPerIP: l.ConnectionsPerIP, open: map[net.Conn]*connection{}, clients: map[netip.Prefix]*client{}}

@@ -11,7 +11,7 @@ const descriptors = 5
 func (o Options) room() (files, extra int) {
 	files = o.MaxOpen
 	extra = max(files/8, maxReaders)
-	if limit := openLimit(); limit > 0 {
+	if limit := DescriptorLimit(); limit > 0 {
 		half := limit / 2
 		files = min(files, half*3/4/descriptors)
 		extra = min(extra, half/4/2)

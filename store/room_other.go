@@ -2,5 +2,5 @@
 
 package store
 
-// openLimit is how many descriptors the process may have; 0: nobody knows.
-func openLimit() int { return 0 }
+// DescriptorLimit is how many descriptors the process may have; 0: nobody knows.
+func DescriptorLimit() int { return 0 }

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// openLimit is how many descriptors the process may have; 0: nobody knows.
-func openLimit() int {
+// DescriptorLimit is how many descriptors the process may have; 0: nobody knows.
+func DescriptorLimit() int {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil || l.Cur > math.MaxInt32 {
 		return 0
