@@ -12,6 +12,3 @@ func (s *Server) SetPatience(header, read, write, idle time.Duration) {
 
 // Large returns how many large bodies are being read.
 func (s *Server) Large() int { return len(s.large) }
-
-// HoldBack is how long refusals are held back.
-const HoldBack = holdBack

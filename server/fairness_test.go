@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -105,42 +104,4 @@ func TestFlood(t *testing.T) {
 	if n := answered.Load(); n < 100 || refused.Load() < 100 {
 		t.Errorf("of the flood %d were answered, %d refused", n, refused.Load())
 	}
-}
-
-// BenchmarkFairness compares how long the guests of a quiet Host wait while
-// another is flooded by 8 clients with how long they wait otherwise.
-func BenchmarkFairness(b *testing.B) {
-	s := newStreet(b, server.DefaultLimits())
-	s.now = time.Now
-	s.SetHoldBack(server.HoldBack)
-	ask := caller(b, s.quiet)
-	ask()
-	times := func(all []time.Duration) []time.Duration {
-		for range 400 {
-			start := time.Now()
-			if status := ask(); status != http.StatusOK {
-				b.Fatalf("the quiet host answers %d", status)
-			}
-			all = append(all, time.Since(start))
-			time.Sleep(8 * time.Millisecond) // below its limit
-		}
-		return all
-	}
-	var idle, flooded []time.Duration
-	var served, refusals int64
-	for b.Loop() {
-		idle = times(idle)
-		answered, refused, stop := s.flood(b, 8)
-		flooded = times(flooded)
-		stop()
-		served, refusals = served+answered.Load(), refusals+refused.Load()
-	}
-	p99 := func(all []time.Duration) float64 {
-		slices.Sort(all)
-		return all[len(all)*99/100].Seconds() * 1000
-	}
-	b.ReportMetric(p99(idle), "ms-p99-idle")
-	b.ReportMetric(p99(flooded), "ms-p99-flooded")
-	b.ReportMetric(p99(flooded)/p99(idle), "flooded/idle")
-	b.ReportMetric(float64(refusals)/float64(served), "refused/answered")
 }

@@ -305,7 +305,7 @@ func openAndShut(t testing.TB) (open, shut *door, ask, askShut func() *http.Requ
 	return open, shut, asking(user), asking(flooded)
 }
 
-// A refusal takes less than a third of the memory of an answer, also of one that is
+// A refusal takes less than half of the memory of an answer, also of one that is
 // remembered, or a flood that is refused is one still.
 func TestRefusalIsCheap(t *testing.T) {
 	open, shut, ask, askShut := openAndShut(t)
@@ -320,7 +320,7 @@ func TestRefusalIsCheap(t *testing.T) {
 	asking := testing.AllocsPerRun(100, func() { ask() })
 	served := testing.AllocsPerRun(100, serve(open, 200, ask)) - asking
 	refused := testing.AllocsPerRun(100, serve(shut, 429, askShut)) - asking
-	if refused*3 > served {
+	if refused*2 > served {
 		t.Errorf("a refusal allocates %.0f times, an answer %.0f times", refused, served)
 	}
 }
