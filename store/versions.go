@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"modernc.org/sqlite"
@@ -63,7 +64,10 @@ func (k kind) versionAtRest(path string, known int) (int, error) {
 
 // versionInUse asks SQLite.
 func (k kind) versionInUse(ctx context.Context, path string, known int) (version int, err error) {
-	u := url.URL{Scheme: "file", Path: path, RawQuery: "mode=ro&_busy_timeout=10000"}
+	if path, err = filepath.Abs(path); err != nil {
+		return 0, err
+	}
+	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: "mode=ro&_busy_timeout=10000"}
 	connector, err := sqlite.NewConnector(u.String())
 	if err != nil {
 		return 0, err

@@ -3,7 +3,6 @@ package store_test
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"testing"
 
 	"github.com/events-concierge/concierge/store"
@@ -34,7 +33,8 @@ func TestVersions(t *testing.T) {
 		"the server": {func(t *testing.T, path string) { kinds()[1].upgrade(t, path) }, len(steps(t, store.ServerSchema())), store.ErrWrongFile},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "f.db")
+			t.Chdir(t.TempDir())
+			const path = "f.db" // as in ./data
 			c.make(t, path)
 			version, known, err := store.HostVersion(t.Context(), path)
 			if version != c.want || known != current || !errors.Is(err, c.err) {
