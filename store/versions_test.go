@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"testing"
 
 	"github.com/events-concierge/concierge/store"
@@ -33,10 +34,10 @@ func TestVersions(t *testing.T) {
 		"the server": {func(t *testing.T, path string) { kinds()[1].upgrade(t, path) }, len(steps(t, store.ServerSchema())), store.ErrWrongFile},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Chdir(t.TempDir())
-			const path = "f.db" // as in ./data
-			c.make(t, path)
-			version, known, err := store.HostVersion(t.Context(), path)
+			dir := t.TempDir()
+			t.Chdir(dir) // so that the name is not whole, as those in ./data
+			c.make(t, filepath.Join(dir, "f.db"))
+			version, known, err := store.HostVersion(t.Context(), "f.db")
 			if version != c.want || known != current || !errors.Is(err, c.err) {
 				t.Errorf("version %d of %d, %v; want %d, %v", version, known, err, c.want, c.err)
 			}
