@@ -20,7 +20,8 @@ type Stamp struct {
 const tick = 100 * time.Millisecond
 
 // Stamp returns the file's stamp, and whether it is settled: then whatever is
-// read from now on is of this stamp for as long as the file has it.
+// read from now on is of this stamp for as long as the file has it. Without a file
+// the stamp is zero.
 func (h *Host) Stamp() (s Stamp, settled bool) {
 	info, err := os.Stat(h.path + "-wal")
 	s.log = err == nil

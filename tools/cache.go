@@ -108,12 +108,12 @@ func newMemory[K comparable, V any](maximum int, size func(V) int) *memory[K, V]
 		lru: lru.NewBasicLRU[K, kept[V]](maximum/overhead + 1)} // the bytes are used up first
 }
 
-// get returns the value, if it is right still.
+// get returns the value, if it is right still. Where there is no file, nothing is.
 func (m *memory[K, V]) get(key K, s store.Stamp, now time.Time) (value V, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k, ok := m.lru.Get(key)
-	return k.value, ok && k.stamp == s && (k.until.IsZero() || now.Before(k.until))
+	return k.value, ok && s != (store.Stamp{}) && k.stamp == s && (k.until.IsZero() || now.Before(k.until))
 }
 
 // last returns the value as it once was.

@@ -2,6 +2,7 @@ package tools_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -142,6 +143,28 @@ func TestPricesKnowEveryChange(t *testing.T) {
 				t.Errorf("at %s it asks for %s, want %s", price, got, want)
 			}
 		}
+	}
+}
+
+// Of a Host whose file is gone nothing is remembered.
+func TestNothingWithoutFile(t *testing.T) {
+	r := newRemembering(t)
+	e := create(t, r.Host, tools.CreateEventInput{Title: "tea"})
+	get := func() error {
+		_, err := r.GetEvent(t.Context(), tools.GetEventInput{EventID: e.ID})
+		return err
+	}
+	if err := get(); err != nil { // and it was written just now
+		t.Fatal(err)
+	}
+	if err := errors.Join(r.Store.Close(), r.other.Store.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(r.path); err != nil {
+		t.Fatal(err)
+	}
+	if get() == nil {
+		t.Error("the event is still there")
 	}
 }
 
