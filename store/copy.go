@@ -33,5 +33,5 @@ func keepCopy(ctx context.Context, db *sql.DB, path string, version int) error {
 	if err := os.Link(temp.Name(), name); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(dir)
+	return SyncDir(dir)
 }

@@ -38,7 +38,7 @@ func createFile(path string) error {
 	if errors.Is(err, fs.ErrExist) {
 		err = nil // another process was faster
 	}
-	return errors.Join(err, os.Remove(temp.Name()), syncDir(dir))
+	return errors.Join(err, os.Remove(temp.Name()), SyncDir(dir))
 }
 
 // makeDir is os.MkdirAll, with the new directories' names synced to the disk:
@@ -54,10 +54,11 @@ func makeDir(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(parent)
+	return SyncDir(parent)
 }
 
-func syncDir(dir string) error {
+// SyncDir syncs the names in a directory to the disk, where that can be done.
+func SyncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil // where a directory can't be synced
 	}

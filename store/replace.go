@@ -46,7 +46,7 @@ func Replace(ctx context.Context, path, from, aside string) (err error) {
 			return err
 		}
 	}
-	return errors.Join(os.Rename(from, path), syncDir(filepath.Dir(path)))
+	return errors.Join(os.Rename(from, path), SyncDir(filepath.Dir(path)))
 }
 
 // detach moves all of a database's log into it, so that it is one file, and finds

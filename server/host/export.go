@@ -79,7 +79,7 @@ func (h *Hosts) export(ctx context.Context, u store.User, file *store.Host, e Ex
 	if err := os.Link(zipped, e.Path); err != nil { // which never writes over another
 		return err
 	}
-	return syncDir(dir)
+	return store.SyncDir(dir)
 }
 
 // keystore is the user's wallet under the export's passphrase; nil if there is none

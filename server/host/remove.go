@@ -205,5 +205,5 @@ func (h *Hosts) deleteFiles(user string) error {
 			err = errors.Join(err, os.Remove(filepath.Join(dir, entry.Name())))
 		}
 	}
-	return errors.Join(err, syncDir(dir))
+	return errors.Join(err, store.SyncDir(dir))
 }

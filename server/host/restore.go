@@ -71,7 +71,7 @@ func RestoreAll(ctx context.Context, b archive.Backend, dir string, to time.Time
 	if err := os.Rename(temp, filepath.Join(dir, serverFile)); err != nil {
 		return r, err
 	}
-	return r, errors.Join(syncDir(dir), os.Remove(marker), syncDir(dir))
+	return r, errors.Join(store.SyncDir(dir), os.Remove(marker), store.SyncDir(dir))
 }
 
 // restoreSecret finds the secret that an archive belongs to, in the directory or in
@@ -166,7 +166,7 @@ func restoreHost(ctx context.Context, b archive.Backend, u store.User, to time.T
 	if err := markRestored(ctx, u, point, temp); err != nil {
 		return point, errors.Join(err, removeAll(temp))
 	}
-	return point, errors.Join(os.Rename(temp, path), syncDir(filepath.Dir(path)))
+	return point, errors.Join(os.Rename(temp, path), store.SyncDir(filepath.Dir(path)))
 }
 
 // markRestored has the payments of a restored Host looked for on the chain. Who has
@@ -244,12 +244,4 @@ func (h *Hosts) reopenClaims(ctx context.Context, user string) (err error) {
 		return !p.Open, err
 	})
 	return err
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
