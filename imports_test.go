@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"tools":                {"payments", "payments/x402", "store"},
 	"server/host":          {"tools", "payments", "payments/x402", "payments/wallet", "store", "store/archive"},
 	"server/mail":          {},
-	"server/guest":         {"payments/x402", "payments/wallet"},
+	"server/guest":         {"payments/x402", "payments/wallet", "store"},
 	"server":               {"server/limit", "server/host", "server/guest", "tools", "store", "payments", "payments/x402"},
 	"cmd/concierge": {"server", "server/host", "server/guest", "server/mail", "tools", "store", "store/archive", "payments", "payments/x402",
 		"payments/evm", "payments/wallet", "payments/devnet", "payments/facilitator"},

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,7 @@ import (
 	"github.com/events-concierge/concierge/server"
 	"github.com/events-concierge/concierge/server/guest"
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/store"
 )
 
 // world is a running server on an embedded chain.
@@ -213,7 +215,8 @@ func (w *world) raw(method, path, token string, body any) (int, []byte) {
 
 func (w *world) guest(o owner, purse *wallet.Local, protocol string) *guest.Host {
 	w.t.Helper()
-	c := guest.Config{Version: "test", Protocol: protocol, Policy: guest.Policy{Network: x402.BaseSepolia, MaxPrice: 100 * x402.USD}}
+	c := guest.Config{Version: "test", Protocol: protocol, Purse: w.purse(),
+		Policy: guest.Policy{Network: x402.BaseSepolia, MaxPrice: 100 * x402.USD}}
 	if purse != nil {
 		c.Wallet = purse
 	}
@@ -223,6 +226,17 @@ func (w *world) guest(o owner, purse *wallet.Local, protocol string) *guest.Host
 	}
 	w.t.Cleanup(func() { h.Close() })
 	return h
+}
+
+// purse returns the books of a new Guest.
+func (w *world) purse() *store.Purse {
+	w.t.Helper()
+	p, err := store.OpenPurse(context.Background(), filepath.Join(w.t.TempDir(), "guest.db"), store.Options{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = p.Close() })
+	return p
 }
 
 func (w *world) revenue(o owner) (settled string) {

@@ -71,8 +71,8 @@ func TestGuestOverStdio(t *testing.T) {
 			o := w.register("owner-" + protocol + "@example.org")
 			event := w.event(o, map[string]any{"price": "0.05"})
 			in, out := w.pipes(o, false)
-			g, err := guest.Over(t.Context(), func() sdk.Transport { return &sdk.IOTransport{Reader: in, Writer: out} },
-				guest.Config{Wallet: w.wallet(x402.USD), Protocol: protocol,
+			g, err := guest.Over(t.Context(), "in memory", func() sdk.Transport { return &sdk.IOTransport{Reader: in, Writer: out} },
+				guest.Config{Wallet: w.wallet(x402.USD), Protocol: protocol, Purse: w.purse(),
 					Policy: guest.Policy{Network: x402.BaseSepolia, MaxPrice: x402.USD}})
 			if err != nil {
 				t.Fatal(err)

@@ -53,6 +53,14 @@ var (
 	ErrCutOff      = errors.New("guests have booked with a later time to cancel")
 )
 
+// Reasons not to pay, and errors about approvals. Each is wrapped.
+var (
+	ErrOverBudget  = errors.New("over budget")
+	ErrNotApproved = errors.New("a person has to approve the payment first")
+	ErrDenied      = errors.New("the person said no to this payment")
+	ErrNoApproval  = errors.New("there is no such question, or it has expired or was answered for good")
+)
+
 // Errors about a file as a whole.
 var (
 	// ErrNewerSchema: a newer version of this program has written the file.

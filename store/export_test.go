@@ -22,6 +22,9 @@ func HostSchema() fs.FS { return kindOf("host", hostID).schema }
 // ServerSchema is the real one.
 func ServerSchema() fs.FS { return kindOf("server", serverID).schema }
 
+// PurseSchema is the real one.
+func PurseSchema() fs.FS { return kindOf("purse", purseID).schema }
+
 // Ids by which a file is known.
 const HostID, ServerID = hostID, serverID
 

@@ -35,6 +35,10 @@ func kinds() []kind {
 			s, err := store.OpenServer(t.Context(), path, store.Options{})
 			return s.Close, err
 		}},
+		{"purse", store.PurseSchema(), func(t *testing.T, path string) (func() error, error) {
+			p, err := store.OpenPurse(t.Context(), path, store.Options{})
+			return p.Close, err
+		}},
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server"
 	"github.com/events-concierge/concierge/server/guest"
+	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
 )
 
@@ -52,7 +54,11 @@ type demo struct {
 	base  string // URL of the server
 	side  *settling
 	guest *wallet.Local
+	purse *store.Purse
 }
+
+// demoCeiling is the most that the Guest of the demo pays for one booking.
+const demoCeiling = x402.USD
 
 // demoHost is one of the two, as its owner knows it.
 type demoHost struct {
@@ -88,6 +94,10 @@ func (d *demo) run(ctx context.Context, dir string) (err error) {
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(serving, listener, grace) }()
 	defer func() { cancel(); err = errors.Join(err, <-served) }()
+	if d.purse, err = store.OpenPurse(ctx, filepath.Join(dir, purseFile), store.Options{}); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.purse.Close()) }()
 	d.base = "http://" + listener.Addr().String()
 	d.story.tell("server", "MCP over streamable HTTP on "+d.base, nil)
 	return d.scenes(ctx)
@@ -123,18 +133,18 @@ func (d *demo) scenes(ctx context.Context) error {
 	d.story.tell("guest", fmt.Sprintf("a wallet of its own, %s, with $20.00", d.guest.Address()), nil)
 
 	d.story.part("The Guest looks around")
-	atClub, err := d.visit(ctx, club, guest.DefaultMaxPrice)
+	atClub, err := d.visit(ctx, club, demoCeiling)
 	if err != nil {
 		return err
 	}
 	defer atClub.Close()
-	atSchool, err := d.visit(ctx, school, guest.DefaultMaxPrice)
+	atSchool, err := d.visit(ctx, school, demoCeiling)
 	if err != nil {
 		return err
 	}
 	defer atSchool.Close()
 
-	d.story.part("It books: what is free, and what is below its ceiling of $" + guest.DefaultMaxPrice.USD())
+	d.story.part("It books: what is free, and what is below its ceiling of $" + demoCeiling.USD())
 	if _, err := d.book(ctx, atClub, evening); err != nil {
 		return err
 	}
@@ -174,7 +184,7 @@ func (d *demo) scenes(ctx context.Context) error {
 }
 
 func (d *demo) config(ceiling x402.Amount) guest.Config {
-	return guest.Config{Version: version, Wallet: d.guest,
+	return guest.Config{Version: version, Wallet: d.guest, Purse: d.purse,
 		Policy: guest.Policy{Network: d.side.network, MaxPrice: ceiling}}
 }
 

@@ -96,6 +96,27 @@ func (u *usd) Set(s string) error {
 	return nil
 }
 
+// limit is a flag for an amount of dollars that need not be given.
+type limit struct{ amount *x402.Amount }
+
+func (l *limit) String() string {
+	if l.amount == nil {
+		return ""
+	}
+	return l.amount.USD()
+}
+
+func (l *limit) Type() string { return "usd" }
+
+func (l *limit) Set(s string) error {
+	var u usd
+	err := u.Set(s)
+	if err == nil {
+		l.amount = (*x402.Amount)(&u)
+	}
+	return err
+}
+
 // gwei is a flag for the price of a unit of gas: at most nine decimals, so that
 // it is a whole number of wei.
 type gwei struct {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -30,38 +29,53 @@ const (
 // guestFlags say who the Guest is and what it may spend.
 type guestFlags struct {
 	network  networkFlags
+	home     string
 	keystore string
-	maxPrice usd
+	maxPrice limit
 	asJSON   bool
 }
 
 func newGuest() *cobra.Command {
-	g := &guestFlags{maxPrice: usd(guest.DefaultMaxPrice)}
+	g := &guestFlags{}
 	c := group("guest", "Find and book events of other people's Hosts",
 		newGuestEvents(g), newGuestBook(g), newGuestWallet(g))
 	for _, sub := range c.Commands() {
-		g.network.addChain(sub)
-		sub.Flags().StringVar(&g.keystore, "wallet", "", "the wallet's keystore file (default: in your configuration directory); its passphrase is in "+envWalletPassphrase+" or asked for, or a raw key is in "+envWalletKey)
+		g.add(sub)
 		sub.Flags().BoolVar(&g.asJSON, "json", false, "print JSON")
 	}
 	return c
 }
 
-func (g *guestFlags) config(signer wallet.Signer) (guest.Config, error) {
-	network, err := g.network.network()
-	return guest.Config{Version: version, Wallet: signer,
-		Policy: guest.Policy{Network: network, MaxPrice: x402.Amount(g.maxPrice)}}, err
+// add adds the flags that all Guests have.
+func (g *guestFlags) add(cmd *cobra.Command) {
+	g.network.addChain(cmd)
+	cmd.Flags().StringVar(&g.home, "home", "", "folder of the Guest's wallet, spending policy and books (default: concierge in your configuration directory)")
+	cmd.Flags().StringVar(&g.keystore, "wallet", "", "the wallet's keystore file (default: "+walletFile+" in --home); its passphrase is in "+envWalletPassphrase+" or asked for, or a raw key is in "+envWalletKey)
+}
+
+// config returns what a Guest brings along, and how to put it away.
+func (g *guestFlags) config(ctx context.Context, signer wallet.Signer) (_ guest.Config, done func(), err error) {
+	policies, err := g.policies()
+	if err != nil {
+		return guest.Config{}, nil, err
+	}
+	purse, err := g.purse(ctx)
+	if err != nil {
+		return guest.Config{}, nil, err
+	}
+	c := guest.Config{Version: version, Wallet: signer, Policy: policies, Purse: purse}
+	chain := g.chain()
+	if chain != nil {
+		c.Chain = chain
+	}
+	return c, func() { chain.close(); _ = purse.Close() }, nil
 }
 
 func (g *guestFlags) path() (string, error) {
 	if g.keystore != "" {
 		return g.keystore, nil
 	}
-	dir, err := os.UserConfigDir()
-	if err != nil {
-		return "", misuse("--wallet is missing, and there is no configuration directory to look in: %v", err)
-	}
-	return filepath.Join(dir, "concierge", "guest-wallet.json"), nil
+	return g.file(walletFile)
 }
 
 // open opens the wallet. Errors: [wallet.ErrNoWallet] when there is none.
@@ -108,10 +122,11 @@ func newGuestEvents(g *guestFlags) *cobra.Command {
 		Short: "List a Host's events",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := g.config(nil)
+			c, done, err := g.config(cmd.Context(), nil)
 			if err != nil {
 				return err
 			}
+			defer done()
 			h, err := dialHost(cmd.Context(), hostURL, c)
 			if err != nil {
 				return err
@@ -167,10 +182,11 @@ func newGuestBook(g *guestFlags) *cobra.Command {
 			if err != nil && !errors.Is(err, wallet.ErrNoWallet) {
 				return err
 			}
-			c, configErr := g.config(nil)
+			c, done, configErr := g.config(cmd.Context(), nil)
 			if configErr != nil {
 				return configErr
 			}
+			defer done()
 			if err == nil {
 				c.Wallet = signer
 			}

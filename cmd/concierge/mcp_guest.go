@@ -12,7 +12,7 @@ import (
 )
 
 func newMCPGuest() *cobra.Command {
-	g := &guestFlags{maxPrice: usd(guest.DefaultMaxPrice)}
+	g := &guestFlags{}
 	var urls []string
 	cmd := &cobra.Command{
 		Use:   "guest --host URL [--host URL …]",
@@ -24,10 +24,11 @@ func newMCPGuest() *cobra.Command {
 			if len(urls) == 0 {
 				return misuse("--host is missing: a Host's MCP URL, such as http://127.0.0.1:8402/mcp/users/…")
 			}
-			c, err := g.config(nil)
+			c, done, err := g.config(cmd.Context(), nil)
 			if err != nil {
 				return err
 			}
+			defer done()
 			signer, err := g.open(cmd.ErrOrStderr())
 			switch {
 			case err == nil:
@@ -58,9 +59,8 @@ func newMCPGuest() *cobra.Command {
 				func(ctx context.Context) (context.Context, error) { return ctx, nil })
 		},
 	}
-	g.network.addChain(cmd)
+	g.add(cmd)
 	cmd.Flags().StringSliceVar(&urls, "host", nil, "a Host's MCP URL; may be given several times")
-	cmd.Flags().StringVar(&g.keystore, "wallet", "", "the wallet's keystore file (default: in your configuration directory); its passphrase is in "+envWalletPassphrase+", or a raw key is in "+envWalletKey)
 	cmd.Flags().Var(&g.maxPrice, "max-price", "the most to pay for one call, in USD")
 	return cmd
 }

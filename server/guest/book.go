@@ -135,16 +135,17 @@ var ErrNotBooked = errors.New("there is no booking, but the payment may have bee
 // that is pending. Errors: [*ToolError], [ErrNotBooked], and those of
 // [Host.Call].
 func (h *Host) Book(ctx context.Context, w Wish) (Booked, error) {
-	answer, settled, err := h.buy(ctx, rsvpTool, w)
+	answer, bought, err := h.buy(ctx, rsvpTool, w)
 	if err != nil {
 		return Booked{}, err
 	}
 	if answer.Failed {
-		settled()
+		bought.refused(ctx)
 		return Booked{}, answer.refusal()
 	}
 	booked := Booked{Paid: answer.Paid, PayTo: answer.PayTo, Receipt: answer.Receipt}
 	if booked.RSVP, err = answer.rsvp(); err == nil && booked.RSVP.Status == "pending" {
+		bought.keep(ctx, booked.RSVP)
 		booked.RSVP, err = h.await(ctx, booked.RSVP)
 	}
 	if err != nil {
@@ -153,15 +154,16 @@ func (h *Host) Book(ctx context.Context, w Wish) (Booked, error) {
 		}
 		return booked, err
 	}
-	settled()
 	r := booked.RSVP
-	switch {
-	case r.Status == "confirmed":
-		return booked, nil
-	case r.Status == "failed" && r.Transaction == "":
+	if r.Status == "failed" && r.Transaction == "" {
+		bought.refused(ctx)
 		return Booked{RSVP: r}, fmt.Errorf("%w: %s", ErrNotPaid, r.words())
 	}
-	return booked, fmt.Errorf("%w: %s", ErrNotBooked, r.words())
+	bought.paid(ctx, r)
+	if r.Status != "confirmed" {
+		err = fmt.Errorf("%w: %s", ErrNotBooked, r.words())
+	}
+	return booked, err
 }
 
 // words is what an error says of r.

@@ -59,7 +59,7 @@ func TestServer(t *testing.T) {
 	p := newPlace(t)
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
-			c := config(nil)
+			c := config(t, nil)
 			c.Protocol = way.protocol
 			name, protocol, err := p.visit(t, way.stdio, c).Server(t.Context())
 			if err != nil || name != "events-concierge" || protocol != way.spoken {
@@ -76,7 +76,7 @@ func TestEventsPageByPage(t *testing.T) {
 		want[p.event(t, fmt.Sprintf("Concert %d", i), "0.05", 10)] = true
 	}
 	dinner := p.event(t, "Dinner", "0", 1)
-	h := dial(t, p.url, config(nil))
+	h := dial(t, p.url, config(t, nil))
 	pages := 0
 	for cursor, more := "", true; more; more = cursor != "" {
 		events, next, err := h.Events(t.Context(), "concert", cursor)
@@ -110,7 +110,7 @@ func TestBookFree(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			event := p.event(t, "Rehearsal", "0", 10)
-			c := config(nil) // what is free needs no wallet
+			c := config(t, nil) // what is free needs no wallet
 			c.Protocol = way.protocol
 			h := p.visit(t, way.stdio, c)
 			booked, err := h.Book(t.Context(), guest.Wish{EventID: event, Seats: 2})
@@ -131,7 +131,7 @@ func TestBookPaid(t *testing.T) {
 		t.Run(way.name, func(t *testing.T) {
 			event := p.event(t, "Concert", "0.05", 10)
 			payer := p.account(t, x402.USD)
-			c := config(payer)
+			c := config(t, payer)
 			c.Protocol = way.protocol
 			h := p.visit(t, way.stdio, c)
 			before, calls := p.balance(t, p.payTo), len(p.paidCalls())
@@ -200,9 +200,9 @@ func TestPaymentByVersionAndTransport(t *testing.T) {
 			p := &puppet{answer: then(c.required, func(int, call) string { return rsvp("confirmed", "") })}
 			var h *guest.Host
 			if c.stdio {
-				h = over(t, p.pipes, config(payer))
+				h = over(t, p.pipes, config(t, payer))
 			} else {
-				h = dial(t, p.web(t), config(payer))
+				h = dial(t, p.web(t), config(t, payer))
 			}
 			booked, err := h.Book(t.Context(), wish)
 			if err != nil || booked.Paid != 50_000 || booked.PayTo.String() != payee {

@@ -18,21 +18,21 @@ func TestCeiling(t *testing.T) {
 		ceiling x402.Amount
 		paid    x402.Amount // 0: too expensive
 	}{
-		"exactly at the default":     {"1.00", 1, guest.DefaultMaxPrice, x402.USD},
-		"one atomic unit above":      {"1.000001", 1, guest.DefaultMaxPrice, 0},
-		"one atomic unit below":      {"0.999999", 1, guest.DefaultMaxPrice, 999_999},
-		"seats up to the ceiling":    {"0.25", 4, guest.DefaultMaxPrice, x402.USD},
-		"a seat beyond the ceiling":  {"0.25", 5, guest.DefaultMaxPrice, 0},
+		"exactly at the default":     {"1.00", 1, ceiling, x402.USD},
+		"one atomic unit above":      {"1.000001", 1, ceiling, 0},
+		"one atomic unit below":      {"0.999999", 1, ceiling, 999_999},
+		"seats up to the ceiling":    {"0.25", 4, ceiling, x402.USD},
+		"a seat beyond the ceiling":  {"0.25", 5, ceiling, 0},
 		"a higher ceiling":           {"2.50", 1, 3 * x402.USD, 2_500_000},
 		"a ceiling of one unit":      {"0.000001", 1, 1, 1},
 		"nothing may be paid":        {"0.000001", 1, 0, 0},
 		"less than nothing may be":   {"0.000001", 1, -1, 0},
-		"the dearest event there is": {"1000000", 20, guest.DefaultMaxPrice, 0},
+		"the dearest event there is": {"1000000", 20, ceiling, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			payer := p.account(t, 5*x402.USD)
-			config := config(payer)
-			config.Policy.MaxPrice = c.ceiling
+			config := config(t, payer)
+			config.Policy = guest.Policy{Network: x402.BaseSepolia, MaxPrice: c.ceiling}
 			h := dial(t, p.url, config)
 			booked, err := h.Book(t.Context(), guest.Wish{EventID: p.event(t, "Concert", c.price, 0), Seats: c.seats})
 			if c.paid == 0 {
@@ -52,7 +52,7 @@ func TestCeiling(t *testing.T) {
 
 func TestNoWallet(t *testing.T) {
 	p := newPlace(t)
-	h := dial(t, p.url, config(nil))
+	h := dial(t, p.url, config(t, nil))
 	_, err := h.Book(t.Context(), guest.Wish{EventID: p.event(t, "Concert", "0.05", 1)})
 	if !errors.Is(err, guest.ErrNoWallet) {
 		t.Error(err)
@@ -76,7 +76,7 @@ func TestAskedAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			payer := newCounter(t)
 			p := &puppet{answer: then(required(honest), func(int, call) string { return asks(required(again)) })}
-			h := dial(t, p.web(t), config(payer))
+			h := dial(t, p.web(t), config(t, payer))
 			booked, err := h.Book(t.Context(), wish)
 			if !errors.Is(err, guest.ErrNotPaid) || booked.Paid != 0 {
 				t.Errorf("%+v, %v", booked, err)
@@ -96,7 +96,7 @@ func TestPriceRisesAfterQuote(t *testing.T) {
 	p := &puppet{answer: func(n int, c call) string {
 		return asks(required(entry(`"50000"`, fmt.Sprintf(`"%d00000"`, 8*n))))
 	}}
-	h := dial(t, p.web(t), config(payer))
+	h := dial(t, p.web(t), config(t, payer))
 	asked, _, err := h.Quote(t.Context(), wish)
 	if err != nil || asked.Accepts[0].Amount != x402.NewUint256(800_000) {
 		t.Fatalf("%+v, %v", asked, err)

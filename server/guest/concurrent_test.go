@@ -18,7 +18,7 @@ func TestConcurrentBookings(t *testing.T) {
 	payer := p.account(t, x402.USD)
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
-			c := config(payer)
+			c := config(t, payer)
 			c.Protocol = way.protocol
 			h := p.visit(t, way.stdio, c)
 			before, signed := p.balance(t, payer.Address()), len(payer.all())
@@ -48,7 +48,7 @@ func TestConcurrentBookings(t *testing.T) {
 func TestSameBookingAtOnce(t *testing.T) {
 	p := newPlace(t)
 	payer := p.account(t, x402.USD)
-	h := dial(t, p.url, config(payer))
+	h := dial(t, p.url, config(t, payer))
 	wish := guest.Wish{EventID: p.event(t, "Concert", "0.05", 10)}
 	ids := make([]string, 4)
 	var wg sync.WaitGroup
@@ -87,7 +87,7 @@ func TestSamePriceAskedAtOnce(t *testing.T) {
 		}
 		return rsvp("pending", "")
 	}}
-	h := dial(t, p.web(t), config(payer))
+	h := dial(t, p.web(t), config(t, payer))
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os/exec"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 
 	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/store"
 )
 
 const (
@@ -25,7 +28,15 @@ const (
 
 // Config is what a Guest brings along.
 type Config struct {
-	Policy Policy
+	Policy Policies
+	// Purse keeps what was signed for and booked. Required.
+	Purse *store.Purse
+	// Approver asks the person. Without one a call that needs approval fails, and
+	// is made again when there is an answer in the purse.
+	Approver Approver
+	// Chain is asked about payments whose outcome is not known. Without one they
+	// count as spent.
+	Chain Chain
 	// Wallet pays. Without one only what is free can be booked.
 	Wallet wallet.Signer
 	// Version is the program's, told to Hosts.
@@ -71,9 +82,9 @@ type Host struct {
 	connect func() mcp.Transport
 	header  bool // pay by HTTP header, else by `_meta`
 
-	unsettled unsettled
-	dialing   chan struct{}  // a place for the one call that connects
-	ending    sync.WaitGroup // sessions that broke and are being closed
+	address string         // says which Host it is, in the purse
+	dialing chan struct{}  // a place for the one call that connects
+	ending  sync.WaitGroup // sessions that broke and are being closed
 
 	mu      sync.Mutex // not held while anything is waited for
 	session *mcp.ClientSession
@@ -82,8 +93,8 @@ type Host struct {
 
 var errClosed = errors.New("the connection to the host is closed")
 
-// Dial connects to the Host at url over streamable HTTP.
-func Dial(ctx context.Context, url string, c Config) (*Host, error) {
+// Dial connects to the Host at a URL over streamable HTTP.
+func Dial(ctx context.Context, address string, c Config) (*Host, error) {
 	c.defaults()
 	web := &http.Client{
 		Timeout:   callTimeout,
@@ -93,28 +104,28 @@ func Dial(ctx context.Context, url string, c Config) (*Host, error) {
 			return errors.New("the host redirects elsewhere; use the address it redirects to if you trust it")
 		},
 	}
-	return dial(ctx, c, true, func() mcp.Transport {
-		return &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: web, DisableStandaloneSSE: true,
+	return dial(ctx, c, addressOf(address), true, func() mcp.Transport {
+		return &mcp.StreamableClientTransport{Endpoint: address, HTTPClient: web, DisableStandaloneSSE: true,
 			MaxRetries: -1, MaxEventSize: maxAnswer}
 	})
 }
 
-// Command connects to a Host that is a program speaking MCP on its standard
+// Command connects to the Host of an address that is a program speaking MCP on its standard
 // input and output. After a lost connection it is started anew.
-func Command(ctx context.Context, command func() *exec.Cmd, c Config) (*Host, error) {
+func Command(ctx context.Context, address string, command func() *exec.Cmd, c Config) (*Host, error) {
 	c.defaults()
-	return dial(ctx, c, false, func() mcp.Transport { return &mcp.CommandTransport{Command: command()} })
+	return dial(ctx, c, address, false, func() mcp.Transport { return &mcp.CommandTransport{Command: command()} })
 }
 
-// Over connects to a Host by whatever transport connect makes, such as one in
-// memory, and pays by `_meta`.
-func Over(ctx context.Context, connect func() mcp.Transport, c Config) (*Host, error) {
+// Over connects to the Host of an address by whatever transport connect makes,
+// such as one in memory, and pays by `_meta`.
+func Over(ctx context.Context, address string, connect func() mcp.Transport, c Config) (*Host, error) {
 	c.defaults()
-	return dial(ctx, c, false, connect)
+	return dial(ctx, c, address, false, connect)
 }
 
-func dial(ctx context.Context, c Config, header bool, connect func() mcp.Transport) (*Host, error) {
-	h := &Host{Config: c, connect: connect, header: header, dialing: make(chan struct{}, 1),
+func dial(ctx context.Context, c Config, address string, header bool, connect func() mcp.Transport) (*Host, error) {
+	h := &Host{Config: c, address: address, connect: connect, header: header, dialing: make(chan struct{}, 1),
 		client: mcp.NewClient(&mcp.Implementation{Name: "events-concierge-guest", Version: c.Version},
 			&mcp.ClientOptions{Capabilities: &mcp.ClientCapabilities{},
 				// Without it a Host may have one call sent to it ten times.
@@ -124,6 +135,20 @@ func dial(ctx context.Context, c Config, header bool, connect func() mcp.Transpo
 	}
 	return h, nil
 }
+
+// addressOf is what a Host at a URL is known by: a query or a spelling does not
+// make it another.
+func addressOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return raw // which can't be dialled
+	}
+	clean := url.URL{Scheme: strings.ToLower(u.Scheme), Host: strings.ToLower(u.Host), Path: strings.TrimSuffix(u.Path, "/")}
+	return clean.String()
+}
+
+// Address says which Host it is.
+func (h *Host) Address() string { return h.address }
 
 // live returns the session, connecting if there is none. One call connects, and
 // the others wait for it no longer than they want to.

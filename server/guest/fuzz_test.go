@@ -1,10 +1,11 @@
 package guest
 
 import (
-	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"path/filepath"
 	"testing"
 	"time"
 	"unicode"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/store"
 )
 
 // scribbler signs everything that it is given, and remembers it.
@@ -56,6 +58,11 @@ func FuzzAnswer(f *testing.F) {
 	}
 	const ceiling = 1 * x402.USD
 	now := time.Unix(1_800_000_000, 0)
+	books, err := store.OpenPurse(context.Background(), filepath.Join(f.TempDir(), "guest.db"), store.Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = books.Close() })
 	f.Fuzz(func(t *testing.T, structured, meta []byte, text string, failed bool) {
 		result := &mcp.CallToolResult{IsError: failed, Content: []mcp.Content{&mcp.TextContent{Text: text}}}
 		if json.Valid(structured) {
@@ -85,27 +92,33 @@ func FuzzAnswer(f *testing.F) {
 		if asked == nil {
 			return
 		}
-		purse := &scribbler{}
-		h := &Host{Config: Config{Policy: Policy{Network: x402.BaseSepolia, MaxPrice: ceiling}, Wallet: purse,
-			Now: func() time.Time { return now }, Rand: bytes.NewReader(make([]byte, 32))}}
-		p, err := h.sign(t.Context(), *asked)
+		scribe := &scribbler{}
+		h := &Host{Config: Config{Policy: Policy{Network: x402.BaseSepolia, MaxPrice: ceiling}, Wallet: scribe, Purse: books,
+			Now: func() time.Time { return now }, Rand: rand.Reader}}
+		var call [32]byte
+		rand.Read(call[:])
+		bought, _, err := h.promise(t.Context(), call, "rsvp_to_event", *asked)
 		if err != nil {
-			if len(purse.signed) > 0 {
+			if len(scribe.signed) > 0 {
 				t.Errorf("signed, and then %v", err)
 			}
 			return
 		}
-		r, a := purse.required[0], purse.signed[0]
+		p, err := bought.sign(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, a := scribe.required[0], scribe.signed[0]
 		amount, err := a.Value.Amount()
 		_, before, ok := a.Window()
 		switch {
-		case !failed || len(purse.signed) != 1:
-			t.Errorf("signed %d times", len(purse.signed))
+		case !failed || len(scribe.signed) != 1:
+			t.Errorf("signed %d times", len(scribe.signed))
 		case err != nil || amount <= 0 || amount > ceiling:
 			t.Errorf("signed for %s", a.Value)
 		case r.Asset != asset || r.Extra != domain || r.Network != x402.BaseSepolia || p.Network != r.Network:
 			t.Errorf("signed for %+v", r)
-		case a.To != r.PayTo || a.To.IsZero() || a.Value != r.Amount || a.From != purse.Address():
+		case a.To != r.PayTo || a.To.IsZero() || a.Value != r.Amount || a.From != scribe.Address():
 			t.Errorf("signed %+v for %+v", a, r)
 		case !ok || before.Sub(now) > longestLife:
 			t.Errorf("signed until %s", before)

@@ -57,7 +57,7 @@ func TestRedirectWithPayment(t *testing.T) {
 					mu.Unlock()
 					http.Redirect(w, r, to, status)
 				}))
-				_, err := dial(t, url, config(payer)).Book(t.Context(), wish)
+				_, err := dial(t, url, config(t, payer)).Book(t.Context(), wish)
 				if !errors.Is(err, guest.ErrUnknown) || !strings.Contains(err.Error(), "redirects") {
 					t.Errorf("to %s: %v", to, err)
 				}
@@ -75,7 +75,7 @@ func TestRedirectWithPayment(t *testing.T) {
 func TestRedirectAtTheDoor(t *testing.T) {
 	to := &puppet{answer: always(rsvp("confirmed", ""))}
 	url := serve(t, http.RedirectHandler(to.web(t), http.StatusTemporaryRedirect))
-	if h, err := guest.Dial(t.Context(), url, config(nil)); err == nil {
+	if h, err := guest.Dial(t.Context(), url, config(t, nil)); err == nil {
 		h.Close()
 		t.Error("followed")
 	}
@@ -145,7 +145,7 @@ func TestOnlyTheCallPays(t *testing.T) {
 		})(w, r)
 	}))
 	seen := &spy{RoundTripper: http.DefaultTransport}
-	c := config(payer)
+	c := config(t, payer)
 	c.Transport = seen
 	h := dial(t, url, c)
 	if _, err := h.Book(ctx, wish); !errors.Is(err, guest.ErrUnknown) || !errors.Is(err, context.Canceled) {
@@ -169,7 +169,7 @@ func TestOthersDoNotPay(t *testing.T) {
 		}
 		return rsvp("confirmed", "")
 	})
-	h = dial(t, p.web(t), config(payer))
+	h = dial(t, p.web(t), config(t, payer))
 	if _, err := h.Book(t.Context(), wish); err != nil {
 		t.Fatal(err)
 	}

@@ -104,7 +104,7 @@ func TestNothingIsSigned(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			payer := newCounter(t)
 			p := &puppet{answer: always(c.answer)}
-			h := dial(t, p.web(t), config(payer))
+			h := dial(t, p.web(t), config(t, payer))
 			booked, err := h.Book(t.Context(), wish)
 			if err == nil || c.want != nil && !errors.Is(err, c.want) {
 				t.Errorf("%+v, %v", booked, err)
@@ -155,7 +155,7 @@ func TestSignedIsWhatWasChecked(t *testing.T) {
 			payer := newCounter(t)
 			p := &puppet{answer: then(c.required, func(int, call) string { return rsvp("confirmed", "") })}
 			now := time.Unix(1_750_000_000, 0)
-			config := config(payer)
+			config := config(t, payer)
 			config.Now = func() time.Time { return now }
 			h := dial(t, p.web(t), config)
 			booked, err := h.Book(t.Context(), wish)
@@ -202,7 +202,7 @@ func TestPlacesOfARequest(t *testing.T) {
 				}
 				return answer
 			}
-			booked, err := dial(t, p.web(t), config(payer)).Book(t.Context(), wish)
+			booked, err := dial(t, p.web(t), config(t, payer)).Book(t.Context(), wish)
 			if err != nil || booked.Paid != 50_000 {
 				t.Fatalf("%+v, %v", booked, err)
 			}
@@ -214,7 +214,7 @@ func TestPlacesOfARequest(t *testing.T) {
 func TestPolicyWithoutUSDC(t *testing.T) {
 	for _, network := range []x402.Network{"", "eip155:1"} {
 		payer := newCounter(t)
-		c := config(payer)
+		c := config(t, payer)
 		c.Policy = guest.Policy{Network: network, MaxPrice: math.MaxInt64}
 		p := &puppet{answer: always(asks(required(honest, entry("eip155:84532", "eip155:1"))))}
 		if _, err := dial(t, p.web(t), c).Book(t.Context(), wish); err == nil {

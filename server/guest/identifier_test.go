@@ -24,7 +24,7 @@ func TestPaymentIdentifier(t *testing.T) {
 		}
 		return rsvp("confirmed", "")
 	})}
-	c := config(newCounter(t))
+	c := config(t, newCounter(t))
 	c.Rand = strings.NewReader(strings.Repeat("N", 32) + strings.Repeat("I", 16) + strings.Repeat("n", 32) + strings.Repeat("i", 16) + strings.Repeat("N", 32))
 	h := dial(t, p.web(t), c)
 	for range 2 {
@@ -59,7 +59,7 @@ func TestNoPaymentIdentifier(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &puppet{answer: then(asked, func(int, call) string { return rsvp("confirmed", "") })}
-			if _, err := dial(t, p.web(t), config(newCounter(t))).Book(t.Context(), wish); err != nil {
+			if _, err := dial(t, p.web(t), config(t, newCounter(t))).Book(t.Context(), wish); err != nil {
 				t.Fatal(err)
 			}
 			if raw := string(p.paidCalls()[0].raw(t)); strings.Contains(raw, `"id"`) {

@@ -117,7 +117,7 @@ func TestLostAnswer(t *testing.T) {
 				payer := p.account(t, x402.USD)
 				wire := &losing{times: 2, lose: lose}
 				waits := &pauses{}
-				c := config(payer)
+				c := config(t, payer)
 				c.Transport, c.Pause, c.Protocol = wire, waits.pause, protocol
 				before := p.balance(t, p.payTo)
 				booked, err := dial(t, p.url, c).Book(t.Context(), guest.Wish{EventID: p.event(t, "Concert", "0.05", 1)})
@@ -144,7 +144,7 @@ func TestNoAnswerAtAll(t *testing.T) {
 	payer := p.account(t, x402.USD)
 	wire := &losing{times: 5, lose: fails(io.ErrUnexpectedEOF)}
 	waits := &pauses{}
-	c := config(payer)
+	c := config(t, payer)
 	c.Transport, c.Pause = wire, waits.pause
 	h := dial(t, p.url, c)
 	wish := guest.Wish{EventID: p.event(t, "Concert", "0.05", 10)}

@@ -31,7 +31,7 @@ func mute() mcp.Transport {
 func TestMuteHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		if h, err := guest.Over(t.Context(), mute, config(nil)); err == nil {
+		if h, err := guest.Over(t.Context(), "in memory", mute, config(t, nil)); err == nil {
 			h.Close()
 			t.Error("connected to nobody")
 		}
@@ -53,9 +53,9 @@ func TestHostFallsMute(t *testing.T) {
 			}
 			return ask(n, c)
 		}
-		c := config(payer)
+		c := config(t, payer)
 		c.Pause = nil // the real one
-		h, err := guest.Over(t.Context(), p.pipes, c)
+		h, err := guest.Over(t.Context(), "in memory", p.pipes, c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,9 +83,9 @@ func TestGivingUpBetweenTries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		payer := newCounter(t)
 		p := &puppet{answer: then(required(honest), func(int, call) string { return refuses("payment_unavailable", "later") })}
-		c := config(payer)
+		c := config(t, payer)
 		c.Pause = nil // the real one
-		h, err := guest.Over(t.Context(), p.pipes, c)
+		h, err := guest.Over(t.Context(), "in memory", p.pipes, c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +113,7 @@ func TestWaitingForTheConnection(t *testing.T) {
 		var mu sync.Mutex
 		connects := 0
 		var first *mcp.IOTransport
-		h, err := guest.Over(t.Context(), func() mcp.Transport {
+		h, err := guest.Over(t.Context(), "in memory", func() mcp.Transport {
 			mu.Lock()
 			defer mu.Unlock()
 			if connects++; connects > 1 {
@@ -121,7 +121,7 @@ func TestWaitingForTheConnection(t *testing.T) {
 			}
 			first = p.pipes().(*mcp.IOTransport)
 			return first
-		}, config(nil))
+		}, config(t, nil))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,10 +159,10 @@ func TestSessionThatEndedBetweenCalls(t *testing.T) {
 		payer := newCounter(t)
 		var last *mcp.IOTransport
 		p := &puppet{answer: then(required(honest), func(int, call) string { return rsvp("confirmed", "") })}
-		h, err := guest.Over(t.Context(), func() mcp.Transport {
+		h, err := guest.Over(t.Context(), "in memory", func() mcp.Transport {
 			last = p.pipes().(*mcp.IOTransport)
 			return last
-		}, config(payer))
+		}, config(t, payer))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -189,7 +189,7 @@ func TestCloseWaitsForCalls(t *testing.T) {
 			time.Sleep(30 * time.Second)
 			return rsvp("confirmed", "")
 		})}
-		h, err := guest.Over(t.Context(), p.pipes, config(payer))
+		h, err := guest.Over(t.Context(), "in memory", p.pipes, config(t, payer))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,11 +2,8 @@ package guest
 
 import (
 	"context"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/events-concierge/concierge/payments/x402"
@@ -22,7 +19,7 @@ const (
 var (
 	// ErrUnknown is wrapped when a payment was sent and it is not known whether it
 	// was taken. The money may have moved. The same call of the same [Host] sends
-	// the same payment again; a new one must not be made.
+	// the same payment again, also after a restart; a new one must not be made.
 	ErrUnknown = errors.New("the payment was sent but its outcome is unknown; do not pay again")
 	// ErrNotPaid is wrapped when a Host refused a payment or could not settle it.
 	ErrNotPaid = errors.New("the payment was not taken")
@@ -33,96 +30,60 @@ var (
 
 // Call calls a tool and pays for it if it asks for money and the policy allows.
 // While it is not known what became of a payment, the same call sends that
-// payment again. A tool's refusal is an Answer; errors are [ErrTooExpensive], [ErrUntrusted],
-// [ErrNoWallet], [ErrNotPaid], [ErrUnknown], and those of the connection.
+// payment again. A tool's refusal is an Answer; errors are [ErrTooExpensive],
+// [store.ErrOverBudget], [*ApprovalError], [ErrUntrusted], [ErrNoWallet],
+// [ErrNotPaid], [ErrUnknown], and those of the connection.
 func (h *Host) Call(ctx context.Context, tool string, args any) (Answer, error) {
-	answer, settled, err := h.buy(ctx, tool, args)
-	if err == nil && !answer.pending() {
-		settled()
+	answer, bought, err := h.buy(ctx, tool, args)
+	if err != nil {
+		return answer, err
 	}
-	return answer, err
+	r, _ := answer.rsvp() // what else was bought has none
+	switch {
+	case answer.Failed:
+		bought.refused(ctx)
+	case answer.pending():
+		bought.keep(ctx, r)
+	default:
+		bought.paid(ctx, r)
+	}
+	return answer, nil
 }
 
 // buy is Call for callers who look into the answer. Unless there is an error
-// they call settled when they know what became of the payment.
-func (h *Host) buy(ctx context.Context, tool string, args any) (_ Answer, settled func(), err error) {
-	key, err := keyOf(tool, args)
+// they say what became of the payment.
+func (h *Host) buy(ctx context.Context, tool string, args any) (Answer, *purchase, error) {
+	call, err := h.callHash(tool, args)
 	if err != nil {
 		return Answer{}, nil, err
 	}
-	settled = func() { h.unsettled.remove(key) }
-	payment, sent := h.unsettled.find(key)
-	if !sent {
+	bought, err := h.underWay(ctx, call)
+	if err != nil {
+		return Answer{}, nil, err
+	}
+	sent := bought != nil
+	if bought == nil {
 		answer, err := h.call(ctx, tool, args, nil)
 		if err != nil {
 			return Answer{}, nil, err
 		}
 		asked, err := answer.requested()
 		if err != nil || asked == nil {
-			return answer, settled, err
+			return answer, &purchase{host: h, tool: tool}, err
 		}
-		if payment, err = h.sign(ctx, *asked); err != nil {
+		if bought, sent, err = h.promise(ctx, call, tool, *asked); err != nil {
 			return Answer{}, nil, err
 		}
-		var isNew bool
-		payment, isNew = h.unsettled.add(key, payment)
-		sent = !isNew
+	}
+	payment, err := bought.sign(ctx)
+	if err != nil {
+		return Answer{}, nil, err
 	}
 	answer, err := h.pay(ctx, tool, args, payment, sent)
 	if err != nil && !errors.Is(err, ErrUnknown) {
-		settled()
+		bought.refused(ctx)
 	}
-	return answer, settled, err
-}
-
-// sign makes the payment of the first requirement that the policy passes.
-// Nothing that it signs comes from anywhere else than from that one.
-func (h *Host) sign(ctx context.Context, asked x402.PaymentRequired) (x402.Payment, error) {
-	r, err := h.Policy.choose(asked)
-	if err != nil {
-		return x402.Payment{}, err
-	}
-	if h.Wallet == nil {
-		return x402.Payment{}, ErrNoWallet
-	}
-	now := h.Now()
-	life := min(time.Duration(r.MaxTimeoutSeconds)*time.Second, longestLife)
-	a := x402.Authorization{
-		From: h.Wallet.Address(), To: r.PayTo, Value: r.Amount,
-		ValidAfter:  x402.NewUint256(uint64(now.Add(-clockSkew).Unix())),
-		ValidBefore: x402.NewUint256(uint64(now.Add(life).Unix())),
-	}
-	if _, err := io.ReadFull(h.Rand, a.Nonce[:]); err != nil {
-		return x402.Payment{}, fmt.Errorf("nonce: %w", err)
-	}
-	extensions, err := h.identify(asked.Extensions)
-	if err != nil {
-		return x402.Payment{}, err
-	}
-	signature, err := h.Wallet.SignAuthorization(ctx, r.Requirements, a)
-	if err != nil {
-		return x402.Payment{}, err
-	}
-	p := x402.Payment{Version: asked.X402Version, Scheme: r.Scheme, Network: r.Network,
-		Payload: x402.Payload{Signature: signature, Authorization: a}}
-	if p.Version == 2 {
-		p.Accepted, p.AcceptedRaw, p.Resource, p.Extensions = &r.Requirements, r.raw, &asked.Resource, extensions
-	}
-	return p, nil
-}
-
-// identify repeats what a Host declared and gives the payment a name there, if
-// the Host wants to know one. The authorization can be read on the chain later,
-// the name can't: only who knows both is its payer.
-func (h *Host) identify(declared json.RawMessage) (json.RawMessage, error) {
-	if declared == nil {
-		return nil, nil
-	}
-	var id [16]byte
-	if _, err := io.ReadFull(h.Rand, id[:]); err != nil {
-		return nil, fmt.Errorf("payment identifier: %w", err)
-	}
-	return x402.WithIdentifier(declared, "pay_"+hex.EncodeToString(id[:]))
+	return answer, bought, err
 }
 
 // pay sends one payment until there is an answer to it. sent says that it was

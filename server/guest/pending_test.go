@@ -58,7 +58,7 @@ func TestPending(t *testing.T) {
 			payer := newCounter(t)
 			waits := &pauses{}
 			p := clerk(c.answers...)
-			config := config(payer)
+			config := config(t, payer)
 			config.Pause = waits.pause
 			h := dial(t, p.web(t), config)
 			booked, err := h.Book(t.Context(), wish)
@@ -84,7 +84,7 @@ func TestPendingThenGivenUp(t *testing.T) {
 	payer := newCounter(t)
 	p := clerk(rsvp("pending", ""))
 	ctx, cancel := context.WithCancel(t.Context())
-	c := config(payer)
+	c := config(t, payer)
 	c.Pause = (&pauses{do: cancel}).pause
 	h := dial(t, p.web(t), c)
 	booked, err := h.Book(ctx, wish)
@@ -121,7 +121,7 @@ func TestAnswerIsNoRSVP(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			payer := newCounter(t)
 			p := &puppet{answer: then(required(honest), func(int, call) string { return answer })}
-			h := dial(t, p.web(t), config(payer))
+			h := dial(t, p.web(t), config(t, payer))
 			for range 2 { // the second time with the same payment
 				booked, err := h.Book(t.Context(), wish)
 				if !errors.Is(err, guest.ErrUnknown) || booked.Paid != 50_000 {
@@ -131,7 +131,7 @@ func TestAnswerIsNoRSVP(t *testing.T) {
 			payer.must(t, 1)
 
 			p.answer = always(answer)
-			free := dial(t, p.web(t), config(nil))
+			free := dial(t, p.web(t), config(t, nil))
 			booked, err := free.Book(t.Context(), wish)
 			if err == nil || errors.Is(err, guest.ErrUnknown) || booked.Paid != 0 {
 				t.Errorf("free: %+v, %v", booked, err)
@@ -157,7 +157,7 @@ func TestReceipts(t *testing.T) {
 			p := &puppet{answer: then(required(honest), func(int, call) string {
 				return strings.Replace(rsvp("confirmed", ""), "{", fmt.Sprintf(`{"_meta":{"x402/payment-response":%s},`, c.meta), 1)
 			})}
-			booked, err := dial(t, p.web(t), config(newCounter(t))).Book(t.Context(), wish)
+			booked, err := dial(t, p.web(t), config(t, newCounter(t))).Book(t.Context(), wish)
 			if err != nil || !cmp.Equal(booked.Receipt, c.want) {
 				t.Errorf("%+v, %v", booked.Receipt, err)
 			}

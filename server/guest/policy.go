@@ -4,20 +4,29 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/events-concierge/concierge/payments/x402"
 )
 
-// DefaultMaxPrice is the most that a Guest pays for one booking when its person
-// has not said otherwise.
-const DefaultMaxPrice = 1 * x402.USD
+// Policies knows the policy that holds at the moment.
+type Policies interface {
+	Current() (Policy, error)
+}
 
 // Policy says what may be signed. There is no way around it: a [Host] signs
-// nothing that it has not passed.
+// nothing that it has not passed. Budgets are counted over [store.BudgetPeriod].
 type Policy struct {
-	Network  x402.Network // the one chain to pay on
-	MaxPrice x402.Amount  // of one call, such as a booking with all its seats
+	Network  x402.Network   // the one chain to pay on
+	MaxPrice x402.Amount    // of one call, such as a booking with all its seats
+	PerDay   *x402.Amount   // to all Hosts together; nil: no limit
+	PerHost  *x402.Amount   // to one Host; nil: no limit
+	AskAbove *x402.Amount   // the person is asked above it; nil: never
+	Payees   []x402.Address // nobody else is paid; empty: anybody
 }
+
+// Current implements [Policies]: it is always this one.
+func (p Policy) Current() (Policy, error) { return p, nil }
 
 // ErrTooExpensive is wrapped when a booking costs more than the policy allows.
 var ErrTooExpensive = errors.New("over the price ceiling")
@@ -52,6 +61,8 @@ func (p Policy) choose(asked x402.PaymentRequired) (choice, error) {
 			err = fmt.Errorf("%w: it names USDC's EIP-712 domain as %.40q version %.40q", ErrUntrusted, r.Extra.Name, r.Extra.Version)
 		case r.PayTo.IsZero():
 			err = fmt.Errorf("%w: it names no payee", ErrUntrusted)
+		case len(p.Payees) > 0 && !slices.Contains(p.Payees, r.PayTo):
+			err = fmt.Errorf("%w: %s is not among the payees of your policy", ErrUntrusted, r.PayTo)
 		case err != nil: // more than there is
 			err = fmt.Errorf("%w: it costs %s atomic units, the ceiling is $%s", ErrTooExpensive, r.Amount, p.MaxPrice.USD())
 		case amount <= 0:

@@ -86,7 +86,7 @@ func names(tools map[string]*mcp.Tool) []string {
 func TestProxyOfTwoHosts(t *testing.T) {
 	club, school := newPlace(t), newPlace(t)
 	payer := club.account(t, 10*x402.USD)
-	s := throughProxy(t, dial(t, club.url, config(payer)), dial(t, school.url, config(payer)))
+	s := throughProxy(t, dial(t, club.url, config(t, payer)), dial(t, school.url, config(t, payer)))
 	tools := listTools(t, s)
 	if got, want := names(tools), []string{"cancel_rsvp", "cancel_rsvp_2", "get_event", "get_event_2", "get_rsvp", "get_rsvp_2",
 		"list_events", "list_events_2", "rsvp_to_event", "rsvp_to_event_2"}; !slices.Equal(got, want) {
@@ -145,7 +145,7 @@ func dialMCP(t *testing.T, url string) *mcp.ClientSession {
 func TestProxyRefusals(t *testing.T) {
 	p := newPlace(t)
 	payer := p.account(t, 10*x402.USD)
-	s := throughProxy(t, dial(t, p.url, config(payer)))
+	s := throughProxy(t, dial(t, p.url, config(t, payer)))
 	for name, c := range map[string]struct {
 		args map[string]any
 		want []string
@@ -190,7 +190,7 @@ func TestProxyNames(t *testing.T) {
 	names2 := []string{"book", "book_3", long, long[:62], "book_2"}
 	open := func(answer string, names ...string) *guest.Host {
 		p := &puppet{answer: always(says(answer)), tools: toolList(names...)}
-		return dial(t, p.web(t), config(nil))
+		return dial(t, p.web(t), config(t, nil))
 	}
 	s := throughProxy(t, open(`{"from":1}`, names1...), open(`{"from":2}`, names2...), open(`{"from":3}`, "book"))
 	want := []string{long, long[:62] + "_2", "book", "book_02", "book_2", "book_2_2", "book_3", "book_3_2", "book_4"}
@@ -230,7 +230,7 @@ func TestProxyOddLists(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &puppet{answer: always(says(`{}`)), tools: c.tools}
-			h := dial(t, p.web(t), config(nil))
+			h := dial(t, p.web(t), config(t, nil))
 			if c.want == nil {
 				if _, err := guest.NewProxy(t.Context(), "test", []*guest.Host{h}); err == nil {
 					t.Error("no error")
@@ -264,7 +264,7 @@ func TestProxyUnknownAndPending(t *testing.T) {
 		}
 		return rsvp("confirmed", "")
 	})
-	s := throughProxy(t, dial(t, p.web(t), config(payer)))
+	s := throughProxy(t, dial(t, p.web(t), config(t, payer)))
 	for i, c := range []struct {
 		args   string
 		failed bool

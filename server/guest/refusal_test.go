@@ -17,7 +17,7 @@ func TestRefusalsOfOurHosts(t *testing.T) {
 	full := p.event(t, "Full", "0.05", 1)
 	once := p.event(t, "Once", "0.05", 10)
 	payer := p.account(t, x402.USD)
-	h := dial(t, p.url, config(payer))
+	h := dial(t, p.url, config(t, payer))
 	for _, event := range []string{full, once} {
 		if _, err := h.Book(t.Context(), guest.Wish{EventID: event}); err != nil {
 			t.Fatal(err)
@@ -55,7 +55,7 @@ func TestRefusalsOfOurHosts(t *testing.T) {
 		t.Errorf("twice: %v", err)
 	}
 	// So is the payment of somebody who has nothing.
-	poor := dial(t, p.url, config(p.account(t, 0)))
+	poor := dial(t, p.url, config(t, p.account(t, 0)))
 	if _, err := poor.Book(t.Context(), guest.Wish{EventID: once}); !errors.Is(err, guest.ErrNotPaid) || !strings.Contains(err.Error(), "insufficient_funds") {
 		t.Errorf("without money: %v", err)
 	}
@@ -95,7 +95,7 @@ func TestHostsWordsInErrors(t *testing.T) {
 				secrets = append(secrets, v2[:80], signature[:40])
 				return answer(nasty[:10] + "0x" + signature + " " + v2 + nasty)
 			})}
-			_, err := dial(t, p.web(t), config(payer)).Book(t.Context(), wish)
+			_, err := dial(t, p.web(t), config(t, payer)).Book(t.Context(), wish)
 			if err == nil || len(secrets) == 0 {
 				t.Fatal("no error, or no payment")
 			}

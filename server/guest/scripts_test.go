@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/guest"
+	"github.com/events-concierge/concierge/store"
 )
 
 // What puppets say. An honest entry asks for $0.05; its members stand in an
@@ -124,9 +126,27 @@ func (p *pauses) pause(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-func config(w wallet.Signer) guest.Config {
-	return guest.Config{Version: "test", Wallet: w, Pause: (&pauses{}).pause,
-		Policy: guest.Policy{Network: x402.BaseSepolia, MaxPrice: guest.DefaultMaxPrice}}
+// ceiling is what most tests may pay for one call.
+const ceiling = x402.USD
+
+func config(t *testing.T, w wallet.Signer) guest.Config {
+	return guest.Config{Version: "test", Wallet: w, Pause: (&pauses{}).pause, Purse: purse(t),
+		Policy: guest.Policy{Network: x402.BaseSepolia, MaxPrice: ceiling}}
+}
+
+// purse returns a new one.
+func purse(t *testing.T) *store.Purse {
+	t.Helper()
+	p, err := store.OpenPurse(context.Background(), filepath.Join(t.TempDir(), "guest.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
 }
 
 func dial(t *testing.T, url string, c guest.Config) *guest.Host {
@@ -137,7 +157,7 @@ func dial(t *testing.T, url string, c guest.Config) *guest.Host {
 
 func over(t *testing.T, connect func() mcp.Transport, c guest.Config) *guest.Host {
 	t.Helper()
-	h, err := guest.Over(t.Context(), connect, c)
+	h, err := guest.Over(t.Context(), "in memory", connect, c)
 	return opened(t, h, err)
 }
 

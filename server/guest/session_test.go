@@ -34,7 +34,7 @@ func TestGivingUpDisturbsNobody(t *testing.T) {
 		return says(`{"id":"quick","status":"confirmed"}`)
 	}}
 	wire := &counting{}
-	c := config(nil)
+	c := config(t, nil)
 	c.Transport = wire
 	h := dial(t, p.web(t), c)
 	var wg sync.WaitGroup
@@ -88,7 +88,7 @@ func TestBrokenSessionIsDialledAnew(t *testing.T) {
 		}
 		return rsvp("confirmed", "")
 	}}
-	c := config(nil)
+	c := config(t, nil)
 	c.Transport = wire
 	h := dial(t, p.web(t), c)
 	if _, err := h.Book(t.Context(), wish); err == nil {
@@ -129,12 +129,12 @@ func TestBrokenSessionEndsBehind(t *testing.T) {
 		}
 		return rsvp("confirmed", "")
 	}}
-	h, err := guest.Over(t.Context(), func() mcp.Transport {
+	h, err := guest.Over(t.Context(), "in memory", func() mcp.Transport {
 		tr := p.pipes().(*mcp.IOTransport)
 		tr.Writer = lingering{tr.Writer, ends[0]}
 		ends = ends[1:]
 		return tr
-	}, config(nil))
+	}, config(t, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,13 +152,13 @@ func TestBrokenSessionEndsBehind(t *testing.T) {
 // A program that dies is started anew by the next call.
 func TestCommandIsStartedAnew(t *testing.T) {
 	started := 0
-	h, err := guest.Command(t.Context(), func() *exec.Cmd {
+	h, err := guest.Command(t.Context(), "a program", func() *exec.Cmd {
 		started++
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), puppetEnv+"=1")
 		cmd.Stderr = os.Stderr
 		return cmd
-	}, config(nil))
+	}, config(t, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestCommandIsStartedAnew(t *testing.T) {
 func TestClosed(t *testing.T) {
 	wire := &counting{}
 	p := &puppet{answer: then(required(honest), func(int, call) string { return rsvp("confirmed", "") })}
-	c := config(newCounter(t))
+	c := config(t, newCounter(t))
 	c.Transport = wire
 	h := dial(t, p.web(t), c)
 	for range 2 {
@@ -208,7 +208,7 @@ func TestEventStream(t *testing.T) {
 		fmt.Fprintf(w, ": hello\n\nevent: message\nid: 1\ndata: %s\n\nevent: message\nid: 2\ndata: %s\n\n",
 			`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"wait"}}`, answer)
 	}))
-	booked, err := dial(t, url, config(payer)).Book(t.Context(), wish)
+	booked, err := dial(t, url, config(t, payer)).Book(t.Context(), wish)
 	if err != nil || booked.Paid != 50_000 {
 		t.Errorf("%+v, %v", booked, err)
 	}

@@ -15,7 +15,7 @@ import (
 func TestNonce(t *testing.T) {
 	payer := newCounter(t)
 	p := &puppet{answer: then(required(honest), func(int, call) string { return rsvp("confirmed", "") })}
-	c := config(payer)
+	c := config(t, payer)
 	c.Rand = strings.NewReader(strings.Repeat("N", 32) + "too short")
 	h := dial(t, p.web(t), c)
 	if _, err := h.Book(t.Context(), wish); err != nil {
@@ -41,7 +41,7 @@ func (refusing) SignAuthorization(context.Context, x402.Requirements, x402.Autho
 
 func TestWalletRefuses(t *testing.T) {
 	p := &puppet{answer: then(required(honest), nil)}
-	h := dial(t, p.web(t), config(refusing{newCounter(t)}))
+	h := dial(t, p.web(t), config(t, refusing{newCounter(t)}))
 	for range 2 {
 		if _, err := h.Book(t.Context(), wish); !errors.Is(err, errRefusing) || errors.Is(err, guest.ErrUnknown) {
 			t.Errorf("%v", err)

@@ -37,7 +37,7 @@ func TestRefusedAfterLostAnswer(t *testing.T) {
 			p := &puppet{answer: then(required(honest), func(n int, _ call) string {
 				return c.answers[min(n, len(c.answers))-1]
 			})}
-			config := config(payer)
+			config := config(t, payer)
 			config.Now = func() time.Time { return now }
 			h := dial(t, p.web(t), config)
 			_, err := h.Book(t.Context(), wish)
@@ -73,7 +73,7 @@ func TestDeniedAfterExpiry(t *testing.T) {
 		}
 		return asks(required(honest))
 	})}
-	c := config(payer)
+	c := config(t, payer)
 	c.Now = func() time.Time { return now }
 	h := dial(t, p.web(t), c)
 	for _, step := range []struct {
@@ -105,7 +105,7 @@ func TestQuestionForAPayment(t *testing.T) {
 	p := &puppet{answer: then(required(honest), func(int, call) string {
 		return `{"resultType":"input_required","inputRequests":{"a":{"method":"roots/list","params":{}}}}`
 	})}
-	answer, err := dial(t, p.web(t), config(payer)).Call(t.Context(), "any_tool", nil)
+	answer, err := dial(t, p.web(t), config(t, payer)).Call(t.Context(), "any_tool", nil)
 	if !errors.Is(err, guest.ErrUnknown) || answer.Paid != 0 {
 		t.Errorf("%+v, %v", answer, err)
 	}
@@ -116,7 +116,7 @@ func TestQuestionForAPayment(t *testing.T) {
 func TestSameCall(t *testing.T) {
 	payer := newCounter(t)
 	p := &puppet{answer: then(required(honest), func(int, call) string { return "lost" })}
-	h := dial(t, p.web(t), config(payer))
+	h := dial(t, p.web(t), config(t, payer))
 	signed := 0
 	for _, c := range []struct {
 		tool  string
