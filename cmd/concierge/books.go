@@ -75,30 +75,44 @@ func (c *lateChain) connect(ctx context.Context) (*evm.Client, error) {
 	if c.client != nil {
 		return c.client, nil
 	}
-	want, err := c.flags.network()
-	if err != nil {
-		return nil, err
-	}
 	client, err := evm.Dial(ctx, c.flags.endpoint(), evm.Options{})
 	if err != nil {
 		return nil, err
-	}
-	if got := x402.EVM(client.ChainID()); got != want {
-		client.Close()
-		return nil, fmt.Errorf("the node at --rpc serves %s, not %s", got, want)
 	}
 	c.client = client
 	return client, nil
 }
 
-// Used implements [guest.Chain].
-func (c *lateChain) Used(ctx context.Context, n x402.Network, asset, payer x402.Address, nonce x402.Bytes32, after time.Time) (bool, error) {
+// on is connect, for questions about a network.
+func (c *lateChain) on(ctx context.Context, n x402.Network) (*evm.Client, error) {
 	client, err := c.connect(ctx)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	if served := x402.EVM(client.ChainID()); served != n {
-		return false, fmt.Errorf("the payment is on %s, the node at --rpc serves %s", n, served)
+		return nil, fmt.Errorf("the node at --rpc serves %s, not %s", served, n)
+	}
+	return client, nil
+}
+
+// Balance implements [guest.Chain].
+func (c *lateChain) Balance(ctx context.Context, n x402.Network, asset, owner x402.Address) (x402.Amount, error) {
+	client, err := c.on(ctx, n)
+	if err != nil {
+		return 0, err
+	}
+	balance, err := client.Balance(ctx, asset, owner)
+	if err != nil {
+		return 0, err
+	}
+	return balance.Amount()
+}
+
+// Used implements [guest.Chain].
+func (c *lateChain) Used(ctx context.Context, n x402.Network, asset, payer x402.Address, nonce x402.Bytes32, after time.Time) (bool, error) {
+	client, err := c.on(ctx, n)
+	if err != nil {
+		return false, err
 	}
 	head, err := client.Head(ctx)
 	if err != nil {

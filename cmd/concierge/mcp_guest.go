@@ -38,23 +38,14 @@ func newMCPGuest() *cobra.Command {
 			}
 			// The connections outlive the signal to stop, as calls under way do.
 			ctx := context.WithoutCancel(cmd.Context())
-			var hosts []*guest.Host
-			defer func() {
-				for _, h := range hosts {
-					_ = h.Close()
-				}
-			}()
+			desk := guest.NewDesk(c)
+			defer desk.Close()
 			for _, url := range urls {
-				h, err := guest.Dial(ctx, url, c)
-				if err != nil {
+				if _, err := desk.Add(url); err != nil {
 					return err
 				}
-				hosts = append(hosts, h)
 			}
-			proxy, err := guest.NewProxy(ctx, version, hosts)
-			if err != nil {
-				return err
-			}
+			proxy := guest.NewProxy(ctx, version, desk)
 			return host.ServeStdio(cmd.Context(), proxy, cmd.InOrStdin(), cmd.OutOrStdout(),
 				func(ctx context.Context) (context.Context, error) { return ctx, nil })
 		},

@@ -57,6 +57,15 @@ func (h *Host) Events(ctx context.Context, query, cursor string) (events []Event
 	return out.Events, out.Next, err
 }
 
+// Event asks a Host for an event.
+func (h *Host) Event(ctx context.Context, id string) (e Event, err error) {
+	err = h.ask(ctx, "get_event", map[string]any{"event_id": id}, &e)
+	if err == nil && e.ID != id {
+		err = errors.New("the host's answer is another event")
+	}
+	return e, err
+}
+
 // RSVP asks a Host for an RSVP.
 func (h *Host) RSVP(ctx context.Context, id string) (RSVP, error) {
 	answer, err := h.call(ctx, "get_rsvp", map[string]any{"rsvp_id": id}, nil)

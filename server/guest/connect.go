@@ -95,6 +95,11 @@ var errClosed = errors.New("the connection to the host is closed")
 
 // Dial connects to the Host at a URL over streamable HTTP.
 func Dial(ctx context.Context, address string, c Config) (*Host, error) {
+	return connected(ctx, newWebHost(address, c))
+}
+
+// newWebHost is the Host at a URL, which is connected to when it is needed.
+func newWebHost(address string, c Config) *Host {
 	c.defaults()
 	web := &http.Client{
 		Timeout:   callTimeout,
@@ -104,7 +109,7 @@ func Dial(ctx context.Context, address string, c Config) (*Host, error) {
 			return errors.New("the host redirects elsewhere; use the address it redirects to if you trust it")
 		},
 	}
-	return dial(ctx, c, addressOf(address), true, func() mcp.Transport {
+	return newHost(c, addressOf(address), true, func() mcp.Transport {
 		return &mcp.StreamableClientTransport{Endpoint: address, HTTPClient: web, DisableStandaloneSSE: true,
 			MaxRetries: -1, MaxEventSize: maxAnswer}
 	})
@@ -113,23 +118,25 @@ func Dial(ctx context.Context, address string, c Config) (*Host, error) {
 // Command connects to the Host of an address that is a program speaking MCP on its standard
 // input and output. After a lost connection it is started anew.
 func Command(ctx context.Context, address string, command func() *exec.Cmd, c Config) (*Host, error) {
-	c.defaults()
-	return dial(ctx, c, address, false, func() mcp.Transport { return &mcp.CommandTransport{Command: command()} })
+	return connected(ctx, newHost(c, address, false, func() mcp.Transport { return &mcp.CommandTransport{Command: command()} }))
 }
 
 // Over connects to the Host of an address by whatever transport connect makes,
 // such as one in memory, and pays by `_meta`.
 func Over(ctx context.Context, address string, connect func() mcp.Transport, c Config) (*Host, error) {
-	c.defaults()
-	return dial(ctx, c, address, false, connect)
+	return connected(ctx, newHost(c, address, false, connect))
 }
 
-func dial(ctx context.Context, c Config, address string, header bool, connect func() mcp.Transport) (*Host, error) {
-	h := &Host{Config: c, address: address, connect: connect, header: header, dialing: make(chan struct{}, 1),
+func newHost(c Config, address string, header bool, connect func() mcp.Transport) *Host {
+	c.defaults()
+	return &Host{Config: c, address: address, connect: connect, header: header, dialing: make(chan struct{}, 1),
 		client: mcp.NewClient(&mcp.Implementation{Name: "events-concierge-guest", Version: c.Version},
 			&mcp.ClientOptions{Capabilities: &mcp.ClientCapabilities{},
 				// Without it a Host may have one call sent to it ten times.
 				MultiRoundTrip: &mcp.MultiRoundTripOptions{Disabled: true}})}
+}
+
+func connected(ctx context.Context, h *Host) (*Host, error) {
 	if _, err := h.live(ctx); err != nil {
 		return nil, err
 	}

@@ -22,10 +22,7 @@ import (
 // serves it.
 func throughProxy(t *testing.T, hosts ...*guest.Host) *mcp.ClientSession {
 	t.Helper()
-	proxy, err := guest.NewProxy(t.Context(), "test", hosts)
-	if err != nil {
-		t.Fatal(err)
-	}
+	proxy := guest.NewProxy(t.Context(), "test", deskOf(t, hosts...))
 	in, toProxy := io.Pipe()
 	fromProxy, out := io.Pipe()
 	go func() {
@@ -46,6 +43,26 @@ func throughProxy(t *testing.T, hosts ...*guest.Host) *mcp.ClientSession {
 		}
 	})
 	return session
+}
+
+// deskOf returns a Desk with these Hosts.
+func deskOf(t *testing.T, hosts ...*guest.Host) *guest.Desk {
+	t.Helper()
+	d := guest.NewDesk(hosts[0].Config)
+	for _, h := range hosts {
+		if _, err := d.AddHost(h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return d
+}
+
+// ownTools are the Desk's own.
+var ownTools = []string{"find_events", "my_rsvps", "quote", "spending", "wallet"}
+
+// namesOf are the names of the Hosts' tools, sorted.
+func namesOf(tools map[string]*mcp.Tool) []string {
+	return slices.DeleteFunc(names(tools), func(n string) bool { return slices.Contains(ownTools, n) })
 }
 
 func listTools(t *testing.T, s *mcp.ClientSession) map[string]*mcp.Tool {
@@ -88,7 +105,7 @@ func TestProxyOfTwoHosts(t *testing.T) {
 	payer := club.account(t, 10*x402.USD)
 	s := throughProxy(t, dial(t, club.url, config(t, payer)), dial(t, school.url, config(t, payer)))
 	tools := listTools(t, s)
-	if got, want := names(tools), []string{"cancel_rsvp", "cancel_rsvp_2", "get_event", "get_event_2", "get_rsvp", "get_rsvp_2",
+	if got, want := namesOf(tools), []string{"cancel_rsvp", "cancel_rsvp_2", "get_event", "get_event_2", "get_rsvp", "get_rsvp_2",
 		"list_events", "list_events_2", "rsvp_to_event", "rsvp_to_event_2"}; !slices.Equal(got, want) {
 		t.Fatalf("tools: %v", got)
 	}
@@ -195,7 +212,7 @@ func TestProxyNames(t *testing.T) {
 	s := throughProxy(t, open(`{"from":1}`, names1...), open(`{"from":2}`, names2...), open(`{"from":3}`, "book"))
 	want := []string{long, long[:62] + "_2", "book", "book_02", "book_2", "book_2_2", "book_3", "book_3_2", "book_4"}
 	slices.Sort(want)
-	if got := names(listTools(t, s)); !slices.Equal(got, want) {
+	if got := namesOf(listTools(t, s)); !slices.Equal(got, want) {
 		t.Errorf("tools: %s", cmp.Diff(got, want))
 	}
 	for tool, from := range map[string]float64{"book": 1, "book_2": 2, "book_3": 3, "book_2_2": 2, "book_3_2": 2} {
@@ -204,7 +221,7 @@ func TestProxyNames(t *testing.T) {
 		}
 	}
 	// Alone, a Host may name its tools as it likes.
-	if got := names(listTools(t, throughProxy(t, open(`{}`, "book", "book_2")))); !slices.Equal(got, []string{"book", "book_2"}) {
+	if got := namesOf(listTools(t, throughProxy(t, open(`{}`, "book", "book_2")))); !slices.Equal(got, []string{"book", "book_2"}) {
 		t.Errorf("tools: %v", got)
 	}
 }
@@ -232,16 +249,20 @@ func TestProxyOddLists(t *testing.T) {
 			p := &puppet{answer: always(says(`{}`)), tools: c.tools}
 			h := dial(t, p.web(t), config(t, nil))
 			if c.want == nil {
-				if _, err := guest.NewProxy(t.Context(), "test", []*guest.Host{h}); err == nil {
+				d := deskOf(t, h)
+				if d.Tools(t.Context()); d.Unreachable()[h.Address()] == nil {
 					t.Error("no error")
 				}
 				return
 			}
 			tools := listTools(t, throughProxy(t, h))
-			if got := names(tools); !slices.Equal(got, c.want) {
+			if got := namesOf(tools); !slices.Equal(got, c.want) {
 				t.Errorf("tools: %v", got)
 			}
 			for name, tool := range tools {
+				if slices.Contains(ownTools, name) {
+					continue
+				}
 				if schema, ok := tool.InputSchema.(map[string]any); !ok || schema["type"] != "object" {
 					t.Errorf("%s: %v", name, tool.InputSchema)
 				}

@@ -36,16 +36,8 @@ func (h *Host) callHash(tool string, args any) (sum [sha256.Size]byte, err error
 	if err := d.Decode(&v); err != nil {
 		return sum, fmt.Errorf("arguments of %s: %w", tool, err)
 	}
-	sorted, err := json.Marshal([]any{h.payer(), h.address, tool, v})
+	sorted, err := json.Marshal([]any{payerOf(h.Wallet), h.address, tool, v})
 	return sha256.Sum256(sorted), err
-}
-
-// payer is the wallet's address; without a wallet it is zero.
-func (h *Host) payer() x402.Address {
-	if h.Wallet == nil {
-		return x402.Address{}
-	}
-	return h.Wallet.Address()
 }
 
 // underWay returns the purchase of the same call whose outcome is not known, or
@@ -63,38 +55,51 @@ func (h *Host) underWay(ctx context.Context, call [sha256.Size]byte) (*purchase,
 	return &purchase{h, e.Tool, &e}, nil
 }
 
+// offer is a request for payment that the policy and the budget have passed.
+type offer struct {
+	choice
+	charge store.Charge
+	budget store.Budget
+	ask    bool // the person has to approve
+}
+
+// weigh holds a request for payment against the policy and the budget.
+func (h *Host) weigh(ctx context.Context, call [sha256.Size]byte, tool string, asked x402.PaymentRequired) (o offer, err error) {
+	policy, err := h.Policy.Current()
+	if err != nil {
+		return o, err
+	}
+	if o.choice, err = policy.choose(asked); err != nil {
+		return o, err
+	}
+	if h.Wallet == nil {
+		return o, ErrNoWallet
+	}
+	amount, err := o.Amount.Amount()
+	if err != nil {
+		return o, err
+	}
+	o.charge = store.Charge{Call: call, Host: h.address, Tool: words(tool), About: words(asked.Resource.Description),
+		Network: o.Network, Asset: o.Asset, Payer: h.Wallet.Address(), PayTo: o.PayTo, Amount: amount}
+	o.budget = store.Budget{Total: policy.PerDay, Host: policy.PerHost}
+	o.ask = policy.AskAbove != nil && amount > *policy.AskAbove
+	return o, h.affordable(ctx, o.charge, o.budget)
+}
+
 // promise counts what a Host asks for, if the policy, the budget and, where they
 // have to be asked, the person allow it. wasThere: another process has done so
 // meanwhile, and may have paid.
 func (h *Host) promise(ctx context.Context, call [sha256.Size]byte, tool string, asked x402.PaymentRequired) (_ *purchase, wasThere bool, err error) {
-	policy, err := h.Policy.Current()
+	o, err := h.weigh(ctx, call, tool, asked)
 	if err != nil {
 		return nil, false, err
 	}
-	r, err := policy.choose(asked)
-	if err != nil {
-		return nil, false, err
-	}
-	if h.Wallet == nil {
-		return nil, false, ErrNoWallet
-	}
-	amount, err := r.Amount.Amount()
-	if err != nil {
-		return nil, false, err
-	}
-	charge := store.Charge{Call: call, Host: h.address, Tool: tool, About: words(asked.Resource.Description),
-		Network: r.Network, Asset: r.Asset, Payer: h.payer(), PayTo: r.PayTo, Amount: amount}
-	budget := store.Budget{Total: policy.PerDay, Host: policy.PerHost}
-	if err := h.affordable(ctx, charge, budget); err != nil {
-		return nil, false, err
-	}
-	ask := policy.AskAbove != nil && amount > *policy.AskAbove
-	if ask {
-		if err := h.approved(ctx, charge); err != nil {
+	if o.ask {
+		if err := h.approved(ctx, o.charge); err != nil {
 			return nil, false, err
 		}
 	}
-	payment, err := h.unsigned(asked, r)
+	payment, err := h.unsigned(asked, o.choice)
 	if err != nil {
 		return nil, false, err
 	}
@@ -103,8 +108,8 @@ func (h *Host) promise(ctx context.Context, call [sha256.Size]byte, tool string,
 		return nil, false, err
 	}
 	_, before, _ := payment.Payload.Authorization.Window()
-	e, isNew, err := h.Purse.Reserve(ctx, store.Expense{Charge: charge, Nonce: payment.Payload.Authorization.Nonce,
-		ValidBefore: before, Payment: raw}, budget, ask)
+	e, isNew, err := h.Purse.Reserve(ctx, store.Expense{Charge: o.charge, Nonce: payment.Payload.Authorization.Nonce,
+		ValidBefore: before, Payment: raw}, o.budget, o.ask)
 	return &purchase{h, tool, &e}, !isNew, err
 }
 
@@ -127,7 +132,7 @@ func (h *Host) unsigned(asked x402.PaymentRequired, r choice) (x402.Payment, err
 	now := h.Now()
 	life := min(time.Duration(r.MaxTimeoutSeconds)*time.Second, longestLife)
 	a := x402.Authorization{
-		From: h.payer(), To: r.PayTo, Value: r.Amount,
+		From: payerOf(h.Wallet), To: r.PayTo, Value: r.Amount,
 		ValidAfter:  x402.NewUint256(uint64(now.Add(-clockSkew).Unix())),
 		ValidBefore: x402.NewUint256(uint64(now.Add(life).Unix())),
 	}
@@ -217,7 +222,7 @@ func (b *purchase) keep(ctx context.Context, r RSVP) {
 	if b.tool != rsvpTool || r.ID == "" || len(r.ID) > maxID {
 		return
 	}
-	kept := store.KeptRSVP{Payer: b.host.payer(), Host: b.host.address, ID: r.ID, EventID: words(r.EventID), Seats: r.Seats, Status: words(r.Status)}
+	kept := store.KeptRSVP{Payer: payerOf(b.host.Wallet), Host: b.host.address, ID: r.ID, EventID: words(r.EventID), Seats: r.Seats, Status: words(r.Status)}
 	if b.expense != nil {
 		kept.Title, kept.Amount = b.expense.About, b.expense.Amount
 	}

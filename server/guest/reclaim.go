@@ -9,8 +9,10 @@ import (
 	"github.com/events-concierge/concierge/store"
 )
 
-// Chain knows what became of authorizations.
+// Chain knows what became of authorizations, and what accounts have.
 type Chain interface {
+	// Balance is how much of a token an account has.
+	Balance(ctx context.Context, n x402.Network, asset, owner x402.Address) (x402.Amount, error)
 	// Used reports whether an authorization was used, according to a block later
 	// than after. Before there is one, that is an error.
 	Used(ctx context.Context, n x402.Network, asset, payer x402.Address, nonce x402.Bytes32, after time.Time) (bool, error)

@@ -1,0 +1,138 @@
+package guest
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+)
+
+// askWait is how long the answers of several Hosts are waited for.
+const askWait = 10 * time.Second
+
+// Query says which events to find; what is zero does not matter.
+type Query struct {
+	Query string `json:"query,omitempty"` // words in title, description or location
+	From  string `json:"from,omitempty"`  // RFC 3339
+	To    string `json:"to,omitempty"`    // RFC 3339
+	Limit int    `json:"limit,omitempty"` // 0: 20
+}
+
+// Found is what several Hosts have answered.
+type Found struct {
+	Events      []FoundEvent `json:"events"`
+	More        bool         `json:"more"` // there are more; narrow the query
+	Unreachable []Unreached  `json:"unreachable,omitempty"`
+}
+
+// FoundEvent is an event and the Host it is of.
+type FoundEvent struct {
+	Host string `json:"host"` // its address
+	Event
+}
+
+// Unreached is a Host that gave no answer.
+type Unreached struct {
+	Host  string `json:"host"`
+	Error string `json:"error"`
+}
+
+// FindEvents asks all Hosts for events, and returns the earliest.
+func (d *Desk) FindEvents(ctx context.Context, q Query) (Found, error) {
+	if q.Limit <= 0 || q.Limit > 100 {
+		q.Limit = 20
+	}
+	type page struct {
+		events []FoundEvent
+		more   bool
+		err    error
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	hosts := d.Hosts()
+	found := Found{Events: []FoundEvent{}}
+	for i, p := range each(hosts, func(h *Host) (p page) {
+		var out struct {
+			Events []Event `json:"events"`
+			Next   string  `json:"next_cursor"`
+		}
+		p.err = h.ask(ctx, "list_events", q, &out)
+		for _, e := range out.Events[:min(len(out.Events), q.Limit)] {
+			p.events = append(p.events, FoundEvent{h.address, e})
+		}
+		p.more = out.Next != ""
+		return p
+	}) {
+		if p.err != nil {
+			found.Unreachable = append(found.Unreachable, Unreached{hosts[i].address, words(p.err.Error())})
+		}
+		found.Events = append(found.Events, p.events...)
+		found.More = found.More || p.more
+	}
+	slices.SortStableFunc(found.Events, func(a, b FoundEvent) int { return cmp.Compare(a.start().Unix(), b.start().Unix()) })
+	if len(found.Events) > q.Limit {
+		found.Events, found.More = found.Events[:q.Limit], true
+	}
+	return found, nil
+}
+
+// start is when an event begins; what can't be read is long ago.
+func (e Event) start() time.Time {
+	t, _ := time.Parse(time.RFC3339, e.StartsAt)
+	return t
+}
+
+// Bookings are the RSVPs made from a wallet.
+type Bookings struct {
+	RSVPs []Booking `json:"rsvps"`
+}
+
+// Booking is an RSVP as it was kept, and as its Host tells it now.
+type Booking struct {
+	Host     string `json:"host"`
+	ID       string `json:"id"`
+	EventID  string `json:"event_id"`
+	Title    string `json:"title,omitempty"`
+	Seats    int    `json:"seats"`
+	Price    string `json:"price"` // USD, of all seats
+	Status   string `json:"status"`
+	BookedAt string `json:"booked_at"`
+	Error    string `json:"error,omitempty"` // why status is not of now
+}
+
+// Bookings returns the last RSVPs, and asks the Hosts that are at the Desk what
+// has become of them.
+func (d *Desk) Bookings(ctx context.Context) (Bookings, error) {
+	const most = 50
+	kept, err := d.Purse.RSVPs(ctx, payerOf(d.Wallet), most)
+	if err != nil {
+		return Bookings{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	all := Bookings{RSVPs: []Booking{}}
+	for _, k := range kept {
+		all.RSVPs = append(all.RSVPs, Booking{Host: k.Host, ID: k.ID, EventID: k.EventID, Title: k.Title, Seats: k.Seats, Price: k.Amount.USD(),
+			Status: k.Status, BookedAt: k.BookedAt.Format(time.RFC3339)})
+	}
+	// A Host at a time, for its limits' sake; the Hosts beside each other.
+	each(d.Hosts(), func(h *Host) (none struct{}) {
+		for i := range all.RSVPs {
+			b := &all.RSVPs[i]
+			if b.Host != h.address {
+				continue
+			}
+			now, err := h.RSVP(ctx, b.ID)
+			if err != nil {
+				b.Error = words(err.Error())
+				continue
+			}
+			if b.Status = words(now.Status); b.Status != kept[i].Status {
+				kept[i].Status = b.Status
+				_ = d.Purse.KeepRSVP(ctx, kept[i]) // it is asked for again next time
+			}
+		}
+		return none
+	})
+	return all, nil
+}
