@@ -3,11 +3,13 @@
 // x402 within the limits of a [Policy].
 //
 // What a Host says is taken for what it is: a stranger's text. Only the
-// requirement that the policy was held against is signed, to the letter; a
-// payment whose answer is lost is sent again and never signed anew, for as long
-// as the [Host] value lives. It keeps no books: what was spent is for the
-// wallet's owner to add up.
+// requirement that the policy was held against is signed, to the letter, after
+// it was counted in the purse ([store.Purse]) that all processes of a wallet
+// share and, where the policy wants that, approved by the person. A payment
+// whose answer is lost is sent again and never signed anew, also by the next
+// process.
 //
-// Start with [Dial] or [Command], then [Host.Events] and [Host.Book].
-// [NewProxy] gives the Hosts' tools to MCP clients that can't pay.
+// Start with [Dial] or [Command], then [Host.Events] and [Host.Book]; or with
+// [NewDesk], which has several Hosts and tools of its own, for an agent.
+// [NewProxy] gives a Desk to MCP clients that can't pay.
 package guest

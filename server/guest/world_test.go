@@ -48,6 +48,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(puppetEnv) != "" {
 		os.Exit(runPuppet())
 	}
+	if os.Getenv(bookerEnv) != "" {
+		os.Exit(runBooker())
+	}
 	code := m.Run()
 	if w, err := theWorld(); err == nil {
 		if err := w.close(); err != nil {
