@@ -291,12 +291,14 @@ func TestRefusedMoneyComesBack(t *testing.T) {
 		chain func(payer *counter, now time.Time) *ledger // nil: none
 		free  bool
 	}{
-		"at once":                {0, func(_ *counter, now time.Time) *ledger { return &ledger{head: now.Add(time.Hour)} }, false},
-		"when it has expired":    {time.Hour, func(_ *counter, now time.Time) *ledger { return &ledger{head: now} }, true},
-		"the chain is behind":    {time.Hour, func(_ *counter, now time.Time) *ledger { return &ledger{head: now.Add(-time.Hour)} }, false},
-		"the chain is silent":    {time.Hour, func(*counter, time.Time) *ledger { return &ledger{err: errors.New("down")} }, false},
-		"there is no chain":      {time.Hour, nil, false},
-		"it was taken after all": {time.Hour, func(p *counter, now time.Time) *ledger { return &ledger{map[x402.Bytes32]bool{p.all()[0].Nonce: true}, now, nil} }, false},
+		"at once":             {0, func(_ *counter, now time.Time) *ledger { return &ledger{head: now.Add(time.Hour)} }, false},
+		"when it has expired": {time.Hour, func(_ *counter, now time.Time) *ledger { return &ledger{head: now} }, true},
+		"the chain is behind": {time.Hour, func(_ *counter, now time.Time) *ledger { return &ledger{head: now.Add(-time.Hour)} }, false},
+		"the chain is silent": {time.Hour, func(*counter, time.Time) *ledger { return &ledger{err: errors.New("down")} }, false},
+		"there is no chain":   {time.Hour, nil, false},
+		"it was taken after all": {time.Hour, func(p *counter, now time.Time) *ledger {
+			return &ledger{map[x402.Bytes32]bool{p.all()[0].Nonce: true}, now, nil}
+		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			payer := newCounter(t)
