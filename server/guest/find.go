@@ -132,11 +132,13 @@ type Booking struct {
 	Error    string `json:"error,omitempty"` // why status is not of now
 }
 
+// MaxBookings is how many RSVPs [Desk.Bookings] returns.
+const MaxBookings = 50
+
 // Bookings returns the last RSVPs, and asks the Hosts that are at the Desk what
 // has become of them.
 func (d *Desk) Bookings(ctx context.Context) (Bookings, error) {
-	const most = 50
-	kept, err := d.Purse.RSVPs(ctx, payerOf(d.Wallet), most)
+	kept, err := d.Purse.RSVPs(ctx, payerOf(d.Wallet), MaxBookings)
 	if err != nil {
 		return Bookings{}, err
 	}
