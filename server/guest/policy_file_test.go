@@ -14,9 +14,6 @@ import (
 	"github.com/events-concierge/concierge/server/guest"
 )
 
-// shop is an address that a policy may name.
-const shop = "0x209693Bc6afc0C5328bA36FaF03C514EF312287C"
-
 // defaults is what holds without a file.
 func defaults() guest.Policy {
 	perDay, perHost, ask := x402.Amount(guest.DefaultPerDay), x402.Amount(guest.DefaultPerHost), x402.Amount(guest.DefaultAskAbove)
@@ -25,7 +22,7 @@ func defaults() guest.Policy {
 
 func TestPolicySays(t *testing.T) {
 	usdc, _, _ := x402.USDC(x402.BaseSepolia)
-	payee, err := x402.ParseAddress(shop)
+	trusted, err := x402.ParseAddress(payee)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,8 +42,8 @@ func TestPolicySays(t *testing.T) {
 		"networks, devnet": {`networks = ["devnet"]`, func(*guest.Policy) {}},
 		"networks, CAIP-2": {`networks = ["eip155:84532"]`, func(*guest.Policy) {}},
 		"assets":           {`assets = ["usdc"]`, func(*guest.Policy) {}},
-		"assets, address":  {`assets = ["` + shop + `", "` + usdc.String() + `"]`, func(*guest.Policy) {}},
-		"payees":           {`payees = ["` + shop + `"]`, func(p *guest.Policy) { p.Payees = []x402.Address{payee} }},
+		"assets, address":  {`assets = ["` + payee + `", "` + usdc.String() + `"]`, func(*guest.Policy) {}},
+		"payees":           {`payees = ["` + payee + `"]`, func(p *guest.Policy) { p.Payees = []x402.Address{trusted} }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := defaults()
@@ -84,10 +81,10 @@ func TestPolicyRefused(t *testing.T) {
 		"other network":      {`networks = ["base"]`, "networks does not have eip155:84532"},
 		"no network":         {`networks = ["mars"]`, ""},
 		"empty assets":       {`assets = []`, "assets does not have USDC"},
-		"other asset":        {`assets = ["` + shop + `"]`, "assets does not have USDC"},
+		"other asset":        {`assets = ["` + payee + `"]`, "assets does not have USDC"},
 		"empty payees":       {`payees = []`, "payees is empty"},
 		"payee by name":      {`payees = ["ada"]`, ""},
-		"wrong checksum":     {`payees = ["` + strings.Replace(shop, "B", "b", 1) + `"]`, "checksum"},
+		"wrong checksum":     {`payees = ["` + strings.Replace(payee, "B", "b", 1) + `"]`, "checksum"},
 		"not TOML":           {`per_day: "1"`, ""},
 		"broken off":         {`per_day = "1`, ""},
 	} {
@@ -202,7 +199,7 @@ func write(t *testing.T, path, text string) {
 }
 
 func FuzzPolicy(f *testing.F) {
-	for _, text := range []string{"", guest.DefaultPolicy, `per_payment = "0.000001"`, `payees = ["` + shop + `"]`,
+	for _, text := range []string{"", guest.DefaultPolicy, `per_payment = "0.000001"`, `payees = ["` + payee + `"]`,
 		`networks = ["base"]`, "per_day = 5", "[per_day]\n", `assets = ["USDC"]`, "per_host = \"1\"\r\nper_host = \"2\""} {
 		f.Add([]byte(text))
 	}
@@ -220,8 +217,8 @@ func FuzzPolicy(f *testing.F) {
 		}
 		if len(p.Payees) > 0 {
 			again.WriteString("payees = [")
-			for _, payee := range p.Payees {
-				again.WriteString(`"` + payee.String() + `",`)
+			for _, one := range p.Payees {
+				again.WriteString(`"` + one.String() + `",`)
 			}
 			again.WriteString("]\n")
 		}
