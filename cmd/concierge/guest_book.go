@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -57,7 +58,39 @@ func bookAt(ctx context.Context, desk *guest.Desk, wish guest.Wish, tell io.Writ
 	if e, err := h.Event(ctx, wish.EventID); err == nil {
 		fmt.Fprintf(tell, "%s, %s, at %s\n", cell(e.Title), cell(e.StartsAt), h.Address())
 	}
+	if err := paidBefore(ctx, desk, h, wish.EventID); err != nil {
+		return guest.Booked{}, err
+	}
 	return h.Book(ctx, wish)
+}
+
+var errBooked = errors.New("you have booked this already")
+
+// paidBefore fails if the wallet has paid for an event that is still booked. The
+// Host would learn who pays from the payment, and refuse it; until that has run
+// out it would count as spent.
+func paidBefore(ctx context.Context, desk *guest.Desk, h *guest.Host, eventID string) error {
+	kept, err := desk.Purse.RSVPs(ctx, payer(desk), guest.MaxBookings)
+	if err != nil {
+		return err
+	}
+	for _, k := range kept {
+		if k.Host != h.Address() || k.EventID != eventID || k.Amount == 0 || k.Status != "confirmed" {
+			continue
+		}
+		if now, err := h.RSVP(ctx, k.ID); err == nil && now.Status == "confirmed" {
+			return fmt.Errorf("%w: RSVP %s", errBooked, k.ID)
+		}
+	}
+	return nil
+}
+
+// payer is the wallet's address; zero: there is none.
+func payer(desk *guest.Desk) x402.Address {
+	if desk.Wallet == nil {
+		return x402.Address{}
+	}
+	return desk.Wallet.Address()
 }
 
 // bookedJSON is what came of a booking; with an error it is not a booking, or not

@@ -63,6 +63,7 @@ func (g *guestFlags) advices() []advice {
 		{guest.ErrNotBooked, "not_booked", "ask the host about it, with the RSVP's id; see 'concierge guest rsvps'"},
 		{guest.ErrNotPaid, "not_paid", "try again later; until the payment has run out it counts as spent"},
 		{context.Canceled, "interrupted", "nothing was paid"},
+		{errBooked, "already_booked", "nothing was paid; see 'concierge guest rsvps'"},
 		{guest.ErrTooExpensive, "too_expensive", "nothing was paid; if it is worth it to you, raise --max-price, or per_payment in " + policy},
 		{store.ErrOverBudget, "over_budget", "nothing was paid; wait, or raise per_day and per_host in " + policy},
 		{store.ErrDenied, "denied", "nothing was paid"},

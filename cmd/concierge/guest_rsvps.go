@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/guest"
 )
 
@@ -42,11 +41,7 @@ func newGuestRSVPs(g *guestFlags) *cobra.Command {
 
 // addBooked adds the Hosts of the last bookings, as many as there may be.
 func addBooked(ctx context.Context, desk *guest.Desk) error {
-	var payer x402.Address
-	if desk.Wallet != nil {
-		payer = desk.Wallet.Address()
-	}
-	kept, err := desk.Purse.RSVPs(ctx, payer, guest.MaxBookings)
+	kept, err := desk.Purse.RSVPs(ctx, payer(desk), guest.MaxBookings)
 	if err != nil {
 		return err
 	}
