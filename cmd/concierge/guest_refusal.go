@@ -91,6 +91,9 @@ func (g *guestFlags) refusal(err error) *refusal {
 			break
 		}
 	}
+	if r.Code == "interrupted" {
+		r.Message = r.Code // in whatever it was
+	}
 	if refused, ok := errors.AsType[*guest.ToolError](err); ok {
 		r.HostCode = refused.Code
 		if r.Code == "failed" {
