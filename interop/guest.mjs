@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
-import { concierge, run } from "./process.mjs";
+import { concierge, folder, run } from "./process.mjs";
 
 /** Books on a Host of ours: a case as those of clients.mjs. */
 export const guestCase = {
@@ -15,7 +15,7 @@ export const guestCase = {
     const out = await run(
       concierge,
       ["guest", "book", event, "--host", host.mcp, "--seats", String(seats), "--json"],
-      { CONCIERGE_WALLET_KEY: account.key },
+      { CONCIERGE_WALLET_KEY: account.key, CONCIERGE_HOME: folder() },
     );
     return JSON.parse(out).rsvp;
   },
@@ -25,7 +25,8 @@ export const guestCase = {
 export async function call(url, account, { payTo, price }) {
   const client = new Client({ name: "interop", version: "1.0.0" });
   const args = ["mcp", "guest", "--host", url];
-  await client.connect(new StdioClientTransport({ command: concierge, args, env: { CONCIERGE_WALLET_KEY: account.key } }));
+  const env = { CONCIERGE_WALLET_KEY: account.key, CONCIERGE_HOME: folder() };
+  await client.connect(new StdioClientTransport({ command: concierge, args, env }));
   const { isError, content } = await client.callTool({ name: "secret", arguments: {} });
   await client.close();
   const texts = content.map(({ text }) => text);

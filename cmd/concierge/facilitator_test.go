@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,19 +12,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ethereum/go-ethereum/crypto"
-
 	"github.com/events-concierge/concierge/payments/x402"
 )
 
-// fund makes a Guest's wallet and fills it.
+// fund makes a Guest's wallet with a folder of its own, and fills it.
 func fund(t *testing.T, rpc string) {
 	t.Helper()
-	key, err := crypto.GenerateKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv(envWalletKey, hex.EncodeToString(crypto.FromECDSA(key)))
+	t.Setenv(envWalletKey, newKey(t))
+	t.Setenv("CONCIERGE_HOME", t.TempDir())
 	output(t, "", "guest", "wallet", "--fund", "--rpc", rpc)
 }
 

@@ -15,7 +15,8 @@ import (
 )
 
 // environment fills flags that were not given from their variables: --data from
-// CONCIERGE_DATA, --public-url from CONCIERGE_PUBLIC_URL.
+// CONCIERGE_DATA, --public-url from CONCIERGE_PUBLIC_URL. They still count as not
+// given: what a person says once is Changed, what always holds is not.
 func environment(cmd *cobra.Command) error {
 	var err error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -27,6 +28,7 @@ func environment(cmd *cobra.Command) error {
 		if setErr := cmd.Flags().Set(f.Name, value); setErr != nil {
 			err = misuse("%s: %v", name, setErr)
 		}
+		f.Changed = false
 	})
 	return err
 }

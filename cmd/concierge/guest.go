@@ -8,8 +8,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
-	"text/tabwriter"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -31,6 +32,7 @@ type guestFlags struct {
 	network  networkFlags
 	home     string
 	keystore string
+	hosts    []string
 	maxPrice limit
 	asJSON   bool
 }
@@ -38,10 +40,11 @@ type guestFlags struct {
 func newGuest() *cobra.Command {
 	g := &guestFlags{}
 	c := group("guest", "Find and book events of other people's Hosts",
-		newGuestEvents(g), newGuestBook(g), newGuestWallet(g))
+		newGuestEvents(g), newGuestBook(g), newGuestRSVPs(g), newGuestWallet(g), newGuestSpending(g), newGuestApprove(g))
 	for _, sub := range c.Commands() {
 		g.add(sub)
-		sub.Flags().BoolVar(&g.asJSON, "json", false, "print JSON")
+		sub.Flags().BoolVar(&g.asJSON, "json", false, "print one JSON document, also of a failure")
+		sub.RunE = g.explained(sub.RunE)
 	}
 	return c
 }
@@ -69,6 +72,64 @@ func (g *guestFlags) config(ctx context.Context, signer wallet.Signer) (_ guest.
 		c.Chain = chain
 	}
 	return c, func() { chain.close(); _ = purse.Close() }, nil
+}
+
+// addHosts adds the flag that names Hosts.
+func (g *guestFlags) addHosts(cmd *cobra.Command) {
+	cmd.Flags().StringSliceVar(&g.hosts, "host", nil, "a Host's MCP URL; may be given several times")
+}
+
+// desk opens the books, connects to no Host yet, and says how to put it all away.
+// The wallet is opened for commands that are about money; none is needed for what
+// is free.
+func (g *guestFlags) desk(cmd *cobra.Command, withWallet bool) (_ *guest.Desk, done func(), err error) {
+	if err := checkHosts(g.hosts); err != nil {
+		return nil, nil, err
+	}
+	c, closeBooks, err := g.config(cmd.Context(), nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			closeBooks()
+		}
+	}()
+	if withWallet {
+		switch signer, err := g.open(cmd.ErrOrStderr()); {
+		case err == nil:
+			c.Wallet = signer
+		case !errors.Is(err, wallet.ErrNoWallet):
+			return nil, nil, err
+		}
+	}
+	person := personAt(cmd)
+	c.Approver = approver{c.Purse, person, g.givenMaxPrice(cmd)}
+	c.Progress = person.progress
+	desk := guest.NewDesk(c)
+	for _, url := range g.hosts {
+		if _, err := desk.Add(url); err != nil {
+			return nil, nil, err
+		}
+	}
+	return desk, func() { _ = desk.Close(); closeBooks() }, nil
+}
+
+func checkHosts(urls []string) error {
+	for _, raw := range urls {
+		if u, err := url.Parse(raw); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return misuse("--host %.100q: want a Host's MCP URL, such as http://127.0.0.1:8402/mcp/users/…", raw)
+		}
+	}
+	return nil
+}
+
+// needHosts is for commands that do nothing without a Host.
+func (g *guestFlags) needHosts() error {
+	if len(g.hosts) == 0 {
+		return misuse("--host is missing: a Host's MCP URL, such as http://127.0.0.1:8402/mcp/users/…")
+	}
+	return nil
 }
 
 func (g *guestFlags) path() (string, error) {
@@ -109,118 +170,6 @@ func askPassphrase(prompt io.Writer) (string, error) {
 	passphrase, err := term.ReadPassword(int(os.Stdin.Fd()))
 	fmt.Fprintln(prompt)
 	return string(passphrase), err
-}
-
-// maxPages bounds how far a Host's list is followed: one that has no end must not
-// keep a person waiting.
-const maxPages = 50
-
-func newGuestEvents(g *guestFlags) *cobra.Command {
-	var hostURL, query string
-	cmd := &cobra.Command{
-		Use:   "events --host URL",
-		Short: "List a Host's events",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, done, err := g.config(cmd.Context(), nil)
-			if err != nil {
-				return err
-			}
-			defer done()
-			h, err := dialHost(cmd.Context(), hostURL, c)
-			if err != nil {
-				return err
-			}
-			defer h.Close()
-			events, cursor := []guest.Event{}, ""
-			for range maxPages {
-				page, next, err := h.Events(cmd.Context(), query, cursor)
-				if err != nil {
-					return err
-				}
-				events = append(events, page...)
-				if cursor = next; cursor == "" {
-					break
-				}
-			}
-			if cursor != "" {
-				fmt.Fprintln(cmd.ErrOrStderr(), "There are more events; narrow the list with --query.")
-			}
-			if g.asJSON {
-				return printJSON(cmd.OutOrStdout(), map[string]any{"events": events})
-			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "EVENT\tSTARTS\tPRICE\tSTATUS\tTITLE")
-			for _, e := range events {
-				fmt.Fprintf(w, "%s\t%s\t$%s\t%s\t%s\n", plain(e.ID), plain(e.StartsAt), plain(e.Price), plain(e.Status), plain(e.Title))
-			}
-			return w.Flush()
-		},
-	}
-	cmd.Flags().StringVar(&hostURL, "host", "", "the Host's MCP URL")
-	cmd.Flags().StringVar(&query, "query", "", "words to find in title, description or location")
-	return cmd
-}
-
-func dialHost(ctx context.Context, url string, c guest.Config) (*guest.Host, error) {
-	if url == "" {
-		return nil, misuse("--host is missing: the Host's MCP URL, such as http://127.0.0.1:8402/mcp/users/…")
-	}
-	return guest.Dial(ctx, url, c)
-}
-
-func newGuestBook(g *guestFlags) *cobra.Command {
-	var hostURL string
-	var wish guest.Wish
-	cmd := &cobra.Command{
-		Use:   "book EVENT --host URL",
-		Short: "Book an event, paying at most --max-price",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			wish.EventID = args[0]
-			signer, err := g.open(cmd.ErrOrStderr())
-			if err != nil && !errors.Is(err, wallet.ErrNoWallet) {
-				return err
-			}
-			c, done, configErr := g.config(cmd.Context(), nil)
-			if configErr != nil {
-				return configErr
-			}
-			defer done()
-			if err == nil {
-				c.Wallet = signer
-			}
-			h, err := dialHost(cmd.Context(), hostURL, c)
-			if err != nil {
-				return err
-			}
-			defer h.Close()
-			booked, err := h.Book(cmd.Context(), wish)
-			// Also of a booking that failed or is not decided a person must know what
-			// was paid, and the RSVP to ask for.
-			if booked.RSVP.ID != "" || booked.Paid > 0 {
-				err = errors.Join(err, g.tell(cmd.OutOrStdout(), booked))
-			}
-			return err
-		},
-	}
-	cmd.Flags().StringVar(&hostURL, "host", "", "the Host's MCP URL")
-	cmd.Flags().Var(&g.maxPrice, "max-price", "the most to pay for this booking, in USD")
-	cmd.Flags().IntVar(&wish.Seats, "seats", 1, "how many seats")
-	cmd.Flags().StringVar(&wish.Name, "name", "", "for the host's list")
-	cmd.Flags().StringVar(&wish.Email, "email", "", "for the host's list")
-	return cmd
-}
-
-func (g *guestFlags) tell(out io.Writer, booked guest.Booked) error {
-	if g.asJSON {
-		return printJSON(out, map[string]any{"rsvp": booked.RSVP, "paid": booked.Paid, "pay_to": booked.PayTo, "receipt": booked.Receipt})
-	}
-	fmt.Fprintf(out, "%s: %d seat(s), RSVP %s\n", plain(booked.RSVP.Status), booked.RSVP.Seats, plain(booked.RSVP.ID))
-	if booked.Paid > 0 {
-		fmt.Fprintf(out, "paid $%s to %s\ntransaction %s\n", booked.Paid.USD(), booked.PayTo, plain(booked.RSVP.Transaction))
-	}
-	return nil
 }
 
 func newGuestWallet(g *guestFlags) *cobra.Command {
@@ -323,10 +272,13 @@ func printJSON(w io.Writer, v any) error {
 func plain(s string) string {
 	out := make([]rune, 0, len(s))
 	for _, r := range s {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 {
+		if !unicode.IsPrint(r) {
 			r = '\uFFFD'
 		}
 		out = append(out, r)
 	}
 	return string(out)
 }
+
+// cell is plain for a table, where a long text would hide the others.
+func cell(s string) string { return fmt.Sprintf("%.80s", plain(s)) }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,7 +13,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -23,7 +21,11 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true})
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true, Cmds: newStage(t).commands(),
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("CONCIERGE_HOME", e.WorkDir+"/home") // nobody's real purse
+			return nil
+		}})
 }
 
 // program is a concierge that runs in the background of a test.
@@ -130,12 +132,8 @@ func TestServerComesAndGoes(t *testing.T) {
 	event := post(t, web.url+"/api/users/"+user["user"].(string)+"/events", user["owner_token"].(string),
 		map[string]any{"title": "An evening", "price": "0.05", "starts_at": "2030-01-01T00:00:00Z"})["id"].(string)
 
-	key, err := crypto.GenerateKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv(envWalletKey, hex.EncodeToString(crypto.FromECDSA(key)))
-	if got := output(t, "", "guest", "wallet", "--fund", "--rpc", chain.url); !strings.Contains(got, "10.00 USDC") {
+	fund(t, chain.url)
+	if got := output(t, "", "guest", "wallet", "--rpc", chain.url); !strings.Contains(got, "10.00 USDC") {
 		t.Errorf("wallet: %s", got)
 	}
 	hostURL := func(p *program) string { return p.url + "/mcp/users/" + user["user"].(string) }

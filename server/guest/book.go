@@ -155,6 +155,7 @@ func (h *Host) Book(ctx context.Context, w Wish) (Booked, error) {
 	booked := Booked{Paid: answer.Paid, PayTo: answer.PayTo, Receipt: answer.Receipt}
 	if booked.RSVP, err = answer.rsvp(); err == nil && booked.RSVP.Status == "pending" {
 		bought.keep(ctx, booked.RSVP)
+		h.progress(ctx, Step{Stage: StagePending, Amount: booked.Paid, PayTo: booked.PayTo, RSVP: booked.RSVP.ID})
 		booked.RSVP, err = h.await(ctx, booked.RSVP)
 	}
 	if err != nil {

@@ -37,6 +37,9 @@ type Config struct {
 	// Chain is asked about payments whose outcome is not known. Without one they
 	// count as spent.
 	Chain Chain
+	// Progress is told how far the calls of a Host have come, while they wait for
+	// it; calls at the same time tell it at the same time. nil: nobody is.
+	Progress func(context.Context, Step)
 	// Wallet pays. Without one only what is free can be booked.
 	Wallet wallet.Signer
 	// Version is the program's, told to Hosts.
@@ -90,6 +93,9 @@ type Host struct {
 	session *mcp.ClientSession
 	closed  bool
 }
+
+// ErrUnreachable is wrapped when there is no connection to a Host.
+var ErrUnreachable = errors.New("the host is out of reach")
 
 var errClosed = errors.New("the connection to the host is closed")
 
@@ -169,14 +175,14 @@ func (h *Host) live(ctx context.Context) (*mcp.ClientSession, error) {
 	case h.dialing <- struct{}{}:
 		defer func() { <-h.dialing }()
 	case <-ctx.Done():
-		return nil, fmt.Errorf("connect to the host: %w", ctx.Err())
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, ctx.Err())
 	}
 	if session, err := h.current(); session != nil || err != nil {
 		return session, err
 	}
 	session, err := h.client.Connect(ctx, h.connect(), &mcp.ClientSessionOptions{ProtocolVersion: h.Protocol})
 	if err != nil {
-		return nil, &strangersError{"connect to the host", err}
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, &strangersError{"connect", err})
 	}
 	h.mu.Lock()
 	closed := h.closed

@@ -3,6 +3,8 @@ package guest
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -76,6 +78,36 @@ func (d *Desk) FindEvents(ctx context.Context, q Query) (Found, error) {
 	return found, nil
 }
 
+// HostOf returns the Host that has an event: the only Host there is, or the only
+// one that says it has it, for any Host can say so.
+func (d *Desk) HostOf(ctx context.Context, eventID string) (*Host, error) {
+	hosts := d.Hosts()
+	if len(hosts) == 1 {
+		return hosts[0], nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	var with *Host
+	var errs []error
+	for i, err := range each(hosts, func(h *Host) error {
+		_, err := h.Event(ctx, eventID)
+		return err
+	}) {
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("%s: %w", hosts[i].address, err))
+		case with != nil:
+			return nil, errors.New("several hosts say that they have this event; say which one is meant")
+		default:
+			with = hosts[i]
+		}
+	}
+	if with == nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoHost, errors.Join(errs...))
+	}
+	return with, nil
+}
+
 // start is when an event begins; what can't be read is long ago.
 func (e Event) start() time.Time {
 	t, _ := time.Parse(time.RFC3339, e.StartsAt)
@@ -100,11 +132,13 @@ type Booking struct {
 	Error    string `json:"error,omitempty"` // why status is not of now
 }
 
+// MaxBookings is how many RSVPs [Desk.Bookings] returns.
+const MaxBookings = 50
+
 // Bookings returns the last RSVPs, and asks the Hosts that are at the Desk what
 // has become of them.
 func (d *Desk) Bookings(ctx context.Context) (Bookings, error) {
-	const most = 50
-	kept, err := d.Purse.RSVPs(ctx, payerOf(d.Wallet), most)
+	kept, err := d.Purse.RSVPs(ctx, payerOf(d.Wallet), MaxBookings)
 	if err != nil {
 		return Bookings{}, err
 	}

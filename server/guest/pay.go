@@ -63,6 +63,7 @@ func (h *Host) buy(ctx context.Context, tool string, args any) (Answer, *purchas
 	}
 	sent := bought != nil
 	if bought == nil {
+		h.progress(ctx, Step{Stage: StageAsking})
 		answer, err := h.call(ctx, tool, args, nil)
 		if err != nil {
 			return Answer{}, nil, err
@@ -90,7 +91,9 @@ func (h *Host) buy(ctx context.Context, tool string, args any) (Answer, *purchas
 // sent before.
 func (h *Host) pay(ctx context.Context, tool string, args any, p x402.Payment, sent bool) (Answer, error) {
 	pause := firstPause
+	amount, _ := p.Payload.Authorization.Value.Amount() // which the policy has passed
 	for try := 1; ; try++ {
+		h.progress(ctx, Step{Stage: StagePaying, Amount: amount, PayTo: p.Payload.Authorization.To, Again: sent || try > 1})
 		answer, err := h.call(ctx, tool, args, &p)
 		if err == nil && !answer.temporary() {
 			return h.conclude(answer, p, sent)

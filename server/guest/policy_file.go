@@ -22,6 +22,9 @@ const (
 	DefaultAskAbove = 1 * x402.USD
 )
 
+// ErrPolicy is wrapped when a policy can't be read or understood.
+var ErrPolicy = errors.New("spending policy")
+
 // PolicyFile is a policy in a TOML file that only the person edits. It is read
 // anew for each payment; while it can't be read or understood, nothing is paid.
 type PolicyFile struct {
@@ -38,11 +41,11 @@ const maxPolicy = 64 << 10
 func (f PolicyFile) Current() (Policy, error) {
 	text, err := readPolicy(f.Path)
 	if err != nil {
-		return Policy{}, fmt.Errorf("spending policy: %w", err)
+		return Policy{}, fmt.Errorf("%w: %w", ErrPolicy, err)
 	}
 	p, err := ParsePolicy(text, f.Network)
 	if err != nil {
-		return Policy{}, fmt.Errorf("spending policy %s: %w", f.Path, err)
+		return Policy{}, fmt.Errorf("%w %s: %w", ErrPolicy, f.Path, err)
 	}
 	if f.MaxPrice != nil {
 		p.MaxPrice = min(p.MaxPrice, *f.MaxPrice)
@@ -82,8 +85,12 @@ func ParsePolicy(text string, n x402.Network) (Policy, error) {
 	if err != nil {
 		return Policy{}, err
 	}
-	if unknown := md.Undecoded(); len(unknown) > 0 {
-		return Policy{}, fmt.Errorf("unknown key %q; there are per_payment, per_day, per_host, ask_above, networks, assets and payees", unknown[0].String())
+	known := []string{"per_payment", "per_day", "per_host", "ask_above", "networks", "assets", "payees"}
+	for _, key := range md.Keys() {
+		// The decoder takes them in capitals, too; then they would not be defined below.
+		if !slices.Contains(known, key.String()) {
+			return Policy{}, fmt.Errorf("unknown key %q; there are %s", key.String(), strings.Join(known, ", "))
+		}
 	}
 	p := Policy{Network: n, MaxPrice: x402.Amount(file.PerPayment), PerDay: (*x402.Amount)(&file.PerDay), PerHost: (*x402.Amount)(&file.PerHost),
 		AskAbove: (*x402.Amount)(&file.AskAbove), Payees: file.Payees}

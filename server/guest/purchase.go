@@ -94,6 +94,7 @@ func (h *Host) promise(ctx context.Context, call [sha256.Size]byte, tool string,
 	if err != nil {
 		return nil, false, err
 	}
+	h.progress(ctx, Step{Stage: StagePrice, Amount: o.charge.Amount, PayTo: o.PayTo, About: o.charge.About})
 	if o.ask {
 		if err := h.approved(ctx, o.charge); err != nil {
 			return nil, false, err
