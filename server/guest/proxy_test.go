@@ -22,11 +22,11 @@ import (
 // serves it.
 func throughProxy(t *testing.T, hosts ...*guest.Host) *mcp.ClientSession {
 	t.Helper()
-	return clientOf(t, deskOf(t, hosts...), guest.ProxyOptions{}, nil)
+	return clientOf(t, deskOf(t, hosts...), guest.ProxyOptions{}, nil, "")
 }
 
-// clientOf returns a client of a proxy for a Desk.
-func clientOf(t *testing.T, desk *guest.Desk, o guest.ProxyOptions, client *mcp.ClientOptions) *mcp.ClientSession {
+// clientOf returns a client of a proxy for a Desk; generation "" is the newest.
+func clientOf(t *testing.T, desk *guest.Desk, o guest.ProxyOptions, client *mcp.ClientOptions, generation string) *mcp.ClientSession {
 	t.Helper()
 	proxy := guest.NewProxy(func(context.Context) (*guest.Desk, error) { return desk, nil }, o)
 	in, toProxy := io.Pipe()
@@ -37,7 +37,7 @@ func clientOf(t *testing.T, desk *guest.Desk, o guest.ProxyOptions, client *mcp.
 		served <- host.ServeStdio(context.Background(), proxy.Server(), in, out, proxy.Context)
 	}()
 	session, err := mcp.NewClient(&mcp.Implementation{Name: "desktop", Version: "0"}, client).
-		Connect(t.Context(), &mcp.IOTransport{Reader: fromProxy, Writer: toProxy}, nil)
+		Connect(t.Context(), &mcp.IOTransport{Reader: fromProxy, Writer: toProxy}, &mcp.ClientSessionOptions{ProtocolVersion: generation})
 	if err != nil {
 		t.Fatal(err)
 	}
