@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,6 +56,9 @@ type demo struct {
 	side  *settling
 	guest *wallet.Local
 	purse *store.Purse
+
+	club, school             demoHost
+	evening, concert, course guest.Event
 }
 
 // demoCeiling is the most that the Guest of the demo pays for one booking.
@@ -71,57 +75,78 @@ type demoHost struct {
 }
 
 func (d *demo) run(ctx context.Context, dir string) (err error) {
-	log := slog.New(slog.DiscardHandler)
 	d.story.part("A chain, a server, two Hosts")
-	network := networkFlags{name: onDevnet, facilitators: []string{local}}
-	if d.side, err = network.open(ctx, log); err != nil {
+	done, err := d.open(ctx, dir)
+	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.side.close()) }()
+	defer func() { err = errors.Join(err, done()) }()
+	if err := d.stage(ctx); err != nil {
+		return err
+	}
+	return d.scenes(ctx)
+}
+
+// open starts the chain and the server, and returns how to stop them.
+func (d *demo) open(ctx context.Context, dir string) (done func() error, err error) {
+	log := slog.New(slog.DiscardHandler)
+	var opened []func() error
+	done = func() (err error) {
+		for _, stop := range slices.Backward(opened) {
+			err = errors.Join(err, stop())
+		}
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, done())
+		}
+	}()
+	network := networkFlags{name: onDevnet, facilitators: []string{local}}
+	if d.side, err = network.open(ctx, log); err != nil {
+		return nil, err
+	}
+	opened = append(opened, d.side.close)
 	d.story.tell("chain", fmt.Sprintf("an EVM in this process, chain id %d, USDC at %s", d.side.client.ChainID(), d.side.asset), nil)
 
 	hosts, stop, err := openHosts(ctx, hostsFlags{data: dir}, &network, d.side.facilitator, d.side.client, log)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, stop()) }()
+	opened = append(opened, stop)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	web := server.New(server.Config{Hosts: hosts, Version: version, Log: log, Network: d.side.network, Asset: d.side.asset})
 	serving, cancel := context.WithCancel(ctx)
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(serving, listener, grace) }()
-	defer func() { cancel(); err = errors.Join(err, <-served) }()
+	opened = append(opened, func() error { cancel(); return <-served })
 	if d.purse, err = store.OpenPurse(ctx, filepath.Join(dir, purseFile), store.Options{}); err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, d.purse.Close()) }()
+	opened = append(opened, d.purse.Close)
 	d.base = "http://" + listener.Addr().String()
 	d.story.tell("server", "MCP over streamable HTTP on "+d.base, nil)
-	return d.scenes(ctx)
+	return done, nil
 }
 
-func (d *demo) scenes(ctx context.Context) error {
-	club, err := d.host(ctx, "Jazz club")
-	if err != nil {
+// stage makes the Hosts with their events, and the Guest's wallet.
+func (d *demo) stage(ctx context.Context) (err error) {
+	if d.club, err = d.host(ctx, "Jazz club"); err != nil {
 		return err
 	}
-	school, err := d.host(ctx, "Cooking school")
-	if err != nil {
+	if d.school, err = d.host(ctx, "Cooking school"); err != nil {
 		return err
 	}
-	evening, err := d.event(ctx, club, "Open rehearsal", "0", 40)
-	if err != nil {
+	if d.evening, err = d.event(ctx, d.club, "Open rehearsal", "0", 40); err != nil {
 		return err
 	}
-	concert, err := d.event(ctx, club, "Trio at midnight", "0.05", 1)
-	if err != nil {
+	if d.concert, err = d.event(ctx, d.club, "Trio at midnight", "0.05", 1); err != nil {
 		return err
 	}
-	course, err := d.event(ctx, school, "Bread in one day", "2.50", 8)
-	if err != nil {
+	if d.course, err = d.event(ctx, d.school, "Bread in one day", "2.50", 8); err != nil {
 		return err
 	}
 	if d.guest, err = wallet.New(rand.Reader); err != nil {
@@ -131,7 +156,11 @@ func (d *demo) scenes(ctx context.Context) error {
 		return err
 	}
 	d.story.tell("guest", fmt.Sprintf("a wallet of its own, %s, with $20.00", d.guest.Address()), nil)
+	return nil
+}
 
+func (d *demo) scenes(ctx context.Context) error {
+	club, school, evening, concert, course := d.club, d.school, d.evening, d.concert, d.course
 	d.story.part("The Guest looks around")
 	atClub, err := d.visit(ctx, club, demoCeiling)
 	if err != nil {

@@ -21,15 +21,23 @@ const MaxHosts = 32
 type Desk struct {
 	Config
 
-	mu    sync.Mutex // not held while anything is waited for
-	hosts []*Host    // a place stays empty (nil) when its Host goes, for names to mean what they meant
-	lists map[*Host]toolList
+	life   context.Context // of what is asked in the background
+	stop   context.CancelFunc
+	asking sync.WaitGroup
+
+	mu       sync.Mutex // not held while anything is waited for
+	hosts    []*Host    // a place stays empty (nil) when its Host goes, for names to mean what they meant
+	lists    map[*Host]*toolList
+	news     []string
+	onChange func()
 }
 
 // NewDesk returns a Desk without Hosts.
 func NewDesk(c Config) *Desk {
 	c.defaults()
-	return &Desk{Config: c, lists: map[*Host]toolList{}}
+	d := &Desk{Config: c, lists: map[*Host]*toolList{}}
+	d.life, d.stop = context.WithCancel(context.Background())
+	return d
 }
 
 // ErrTooManyHosts means that a Desk has [MaxHosts].
@@ -64,6 +72,7 @@ func (d *Desk) add(h *Host) (*Host, error) {
 	default:
 		d.hosts[free] = h
 	}
+	d.lists[h] = &toolList{}
 	return h, nil
 }
 
@@ -104,6 +113,10 @@ func (d *Desk) Hosts() []*Host {
 
 // Close ends all connections, after the calls that are under way.
 func (d *Desk) Close() error {
+	d.mu.Lock()
+	d.stop()
+	d.mu.Unlock()
+	d.asking.Wait()
 	var errs []error
 	for _, h := range d.Hosts() {
 		errs = append(errs, h.Close())
@@ -158,6 +171,8 @@ func (r Result) Note() string {
 
 func explain(err error) string {
 	switch {
+	case errors.Is(err, errTakesLong), errors.Is(err, errStarting):
+		return fmt.Sprintf("Not done yet: %v.", err)
 	case errors.Is(err, ErrUnknown):
 		return fmt.Sprintf("Failed: %v. Only this very call may be repeated: it sends the same payment again.", err)
 	case errors.Is(err, ErrTooExpensive), errors.Is(err, store.ErrOverBudget):

@@ -62,6 +62,10 @@ func newOwn[In, Out any](name, title, description, input string, f func(*Desk, c
 			return Result{Failed: true, Err: err}
 		}
 		raw, err := json.Marshal(out)
-		return Result{Structured: raw, Texts: []string{string(raw)}, Failed: err != nil, Err: err}
+		r := Result{Structured: raw, Texts: []string{string(raw)}, Failed: err != nil, Err: err}
+		if q, ok := any(out).(Quote); ok {
+			r.Approval = q.asked
+		}
+		return r
 	}}
 }

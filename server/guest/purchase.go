@@ -30,14 +30,20 @@ func (h *Host) callHash(tool string, args any) (sum [sha256.Size]byte, err error
 	if err != nil {
 		return sum, fmt.Errorf("arguments of %s: %w", tool, err)
 	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
+	v, err := decoded(raw)
+	if err != nil {
 		return sum, fmt.Errorf("arguments of %s: %w", tool, err)
 	}
 	sorted, err := json.Marshal([]any{payerOf(h.Wallet), h.address, tool, v})
 	return sha256.Sum256(sorted), err
+}
+
+// decoded returns what JSON says, however it is written.
+func decoded(raw []byte) (v any, err error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	err = d.Decode(&v)
+	return v, err
 }
 
 // underWay returns the purchase of the same call whose outcome is not known, or

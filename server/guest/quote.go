@@ -35,6 +35,8 @@ type Quote struct {
 	Network  x402.Network  `json:"network,omitempty"`
 	Reason   string        `json:"reason,omitempty"`
 	Approval *Question     `json:"approval,omitempty"`
+
+	asked *store.Approval // of Approval
 }
 
 // Quote asks what a call of a tool costs, and the person for their approval if
@@ -105,7 +107,7 @@ func (h *Host) judge(ctx context.Context, q Quote, call [32]byte, tool string, a
 	case store.ApprovalDenied:
 		q.Verdict, q.Reason = VerdictRefuses, store.ErrDenied.Error()
 	default:
-		q.Verdict, q.Approval = VerdictAsks, &question
+		q.Verdict, q.Approval, q.asked = VerdictAsks, &question, &a
 	}
 	return q, nil
 }

@@ -47,7 +47,8 @@ func FuzzUserID(f *testing.F) {
 func FuzzServeStdio(f *testing.F) {
 	s := echoServer(nil, nil)
 	for _, seed := range []string{"", "\n\n", hello, hello + callLine(1, "fast"), hello + `{"jsonrpc":"2.0","id":2,"method":"tools/list"}`, "{}\n[]\n1\nnull\n\"x\"\n",
-		callLine(1, "none"), `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}` + "\n", "\x00\xff\n" + hello, `[` + callLine(1, "fast") + `]`} {
+		callLine(1, "none"), `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}` + "\n", "\x00\xff\n" + hello,
+		`{"jsonrpc":"2.0","id":1,"result":{"action":"accept"}}` + "\n" + `{"jsonrpc":"2.0","id":"1","error":{"code":1}}` + "\n", `[` + callLine(1, "fast") + `]`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {

@@ -42,21 +42,21 @@ func (h *Hosts) ServeHost(ctx context.Context, s *server.MCPServer, user string,
 func ServeStdio(ctx context.Context, s *server.MCPServer, in io.Reader, out io.Writer, each func(context.Context) (context.Context, error)) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	session := &stdioSession{notifications: make(chan mcp.JSONRPCNotification, atOnce)}
+	w := &lineWriter{out: out}
+	session := newSession(w)
 	if err := s.RegisterSession(serving, session); err != nil {
 		return err
 	}
 	defer s.UnregisterSession(context.WithoutCancel(ctx), session.SessionID())
 	serving = s.WithContext(serving, session)
 
-	w := &lineWriter{out: out}
 	handle := func(ctx context.Context, message []byte) {
 		if answer := s.HandleMessage(ctx, message); answer != nil {
 			w.write(answer)
 		}
 	}
 	var calls, others sync.WaitGroup
-	others.Go(func() { session.forward(serving, w) })
+	others.Go(func() { session.forward(serving) })
 	places := make(chan struct{}, atOnce)
 	reading, stopReading := context.WithCancel(ctx)
 	defer stopReading()
@@ -66,6 +66,11 @@ func ServeStdio(ctx context.Context, s *server.MCPServer, in io.Reader, out io.W
 		if failed != nil {
 			continue // what was read already
 		}
+		kind := kindOf(message)
+		if kind.isResponse() { // the calls that wait for it may be all there is room for
+			session.answered(message)
+			continue
+		}
 		ctx, err := each(serving)
 		if err != nil {
 			failed = err
@@ -73,7 +78,7 @@ func ServeStdio(ctx context.Context, s *server.MCPServer, in io.Reader, out io.W
 			continue
 		}
 		var work *sync.WaitGroup
-		switch methodOf(message) {
+		switch kind.Method {
 		case string(mcp.MethodInitialize):
 			handle(ctx, message) // what follows relies on it
 			continue
@@ -88,6 +93,7 @@ func ServeStdio(ctx context.Context, s *server.MCPServer, in io.Reader, out io.W
 			handle(ctx, message)
 		})
 	}
+	session.gone() // who waits for its answer waits no longer
 	calls.Wait()
 	stop()
 	others.Wait()
@@ -152,13 +158,18 @@ func readMessage(r *bufio.Reader) ([]byte, error) {
 	return message, err
 }
 
-func methodOf(message []byte) string {
-	var m struct {
-		Method string `json:"method"`
-	}
-	_ = json.Unmarshal(message, &m) // what is no JSON has no method; the server answers it
-	return m.Method
+// kind is what is looked at of a message to know where it goes.
+type kind struct {
+	Method        string
+	Result, Error json.RawMessage
 }
+
+func kindOf(message []byte) (k kind) {
+	_ = json.Unmarshal(message, &k) // what is no JSON is of no kind; the server answers it
+	return k
+}
+
+func (k kind) isResponse() bool { return k.Method == "" && (k.Result != nil || k.Error != nil) }
 
 // lineWriter writes one message a line. After the first error it is silent: the
 // client has gone.
@@ -179,37 +190,4 @@ func (w *lineWriter) write(message any) {
 		_, err = w.out.Write(append(line, '\n'))
 	}
 	w.err = err
-}
-
-// stdioSession is the one client of a pair of pipes.
-type stdioSession struct {
-	mu            sync.Mutex
-	initialized   bool
-	notifications chan mcp.JSONRPCNotification
-}
-
-func (s *stdioSession) SessionID() string                                   { return "stdio" }
-func (s *stdioSession) NotificationChannel() chan<- mcp.JSONRPCNotification { return s.notifications }
-
-func (s *stdioSession) Initialize() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.initialized = true
-}
-
-func (s *stdioSession) Initialized() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.initialized
-}
-
-func (s *stdioSession) forward(ctx context.Context, w *lineWriter) {
-	for {
-		select {
-		case n := <-s.notifications:
-			w.write(n)
-		case <-ctx.Done():
-			return
-		}
-	}
 }
