@@ -95,7 +95,7 @@ func Dial(ctx context.Context, url string, c Config) (*Host, error) {
 	}
 	return dial(ctx, c, true, func() mcp.Transport {
 		return &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: web, DisableStandaloneSSE: true,
-			MaxRetries: -1, MaxEventSize: maxAnswer}
+			MaxRetries: 1, MaxEventSize: maxAnswer}
 	})
 }
 
@@ -225,7 +225,7 @@ func (h *Host) callOnce(caller context.Context, tool string, args any, payment *
 	if err != nil {
 		return Answer{}, err
 	}
-	ctx, cancel := context.WithTimeout(caller, callTimeout)
+	ctx, cancel := context.WithTimeout(withRequests(caller), callTimeout)
 	defer cancel()
 	params := &mcp.CallToolParams{Name: tool, Arguments: args}
 	if payment != nil && h.header {
