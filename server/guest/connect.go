@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -69,7 +70,12 @@ type Host struct {
 	Config
 	client  *mcp.Client
 	connect func() mcp.Transport
-	header  bool // pay by HTTP header, else by `_meta`
+	header  bool // pay by HTTP header, else by `_meta`; see bySpec
+
+	// bySpec says that the Host asks for money as x402's MCP transport has it, and so
+	// reads payments from `_meta`, as objects, and nowhere else. Hosts made with
+	// Cloudflare's agents take none there, and all others know the header as well.
+	bySpec atomic.Bool
 
 	unsettled unsettled
 	dialing   chan struct{}  // a place for the one call that connects
@@ -228,7 +234,7 @@ func (h *Host) callOnce(caller context.Context, tool string, args any, payment *
 	ctx, cancel := context.WithTimeout(withRequests(caller), callTimeout)
 	defer cancel()
 	params := &mcp.CallToolParams{Name: tool, Arguments: args}
-	if payment != nil && h.header {
+	if payment != nil && h.header && !h.bySpec.Load() {
 		if ctx, err = withPayment(ctx, payment); err != nil {
 			return Answer{}, err
 		}
@@ -248,5 +254,9 @@ func (h *Host) callOnce(caller context.Context, tool string, args any, payment *
 	if result.NeedsInput() {
 		return Answer{}, errors.New("the host asks questions, which a guest does not answer")
 	}
-	return answerOf(result)
+	answer, err := answerOf(result)
+	if asked, _ := answer.requested(); payment == nil && asked != nil {
+		h.bySpec.Store(answer.Structured != nil && answer.Meta[x402.MetaError] == nil)
+	}
+	return answer, err
 }
