@@ -39,7 +39,8 @@ type Config struct {
 	Rand io.Reader        // for nonces; default crypto/rand.Reader. Read by calls at the same time
 	// Pause waits between two tries. Default: d, or until ctx ends.
 	Pause func(ctx context.Context, d time.Duration) error
-	// Transport carries HTTP. Default http.DefaultTransport.
+	// Transport carries HTTP. Default http.DefaultTransport; on a server, where
+	// strangers say where to connect to, one of package outgoing.
 	Transport http.RoundTripper
 }
 
