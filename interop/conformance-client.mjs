@@ -3,6 +3,7 @@
 
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { generatePrivateKey } from "viem/accounts";
 import { concierge } from "./process.mjs";
 
 const scenario = process.env.MCP_CONFORMANCE_SCENARIO;
@@ -10,7 +11,8 @@ const { toolCalls } = JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT || "{}");
 const host = process.argv[2];
 
 const client = new Client({ name: "interop", version: "1.0.0" });
-await client.connect(new StdioClientTransport({ command: concierge, args: ["mcp", "guest", "--host", host] }));
+const env = { CONCIERGE_WALLET_KEY: generatePrivateKey() }; // or it would open the wallet of whoever runs this
+await client.connect(new StdioClientTransport({ command: concierge, args: ["mcp", "guest", "--host", host], env }));
 const { tools } = await client.listTools();
 
 /** The calls that a scenario wants: those that it gives, or one of each tool. */
