@@ -250,7 +250,12 @@ func (h *Host) callOnce(caller context.Context, tool string, args any, payment *
 		if caller.Err() == nil && !errors.As(err, &refused) {
 			h.drop(session)
 		}
-		return Answer{}, err
+		if refused == nil || refused.Code != http.StatusPaymentRequired {
+			return Answer{}, err
+		}
+		// So do servers of mcp-go-x402 ask for money.
+		result = &mcp.CallToolResult{IsError: true, StructuredContent: refused.Data,
+			Content: []mcp.Content{&mcp.TextContent{Text: refused.Message}}}
 	}
 	if result.NeedsInput() {
 		return Answer{}, errors.New("the host asks questions, which a guest does not answer")

@@ -199,36 +199,26 @@ func unfinished(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// What has failed takes no place, who waits for one does so for no longer than for
-// a dial, and a connection that ends gives its place to the next.
+// What has failed takes no place, and a connection that ends gives its place to who
+// waits for one.
 func TestPlaces(t *testing.T) {
 	url := serve(t, unfinished)
-	for name, wait := range map[string]time.Duration{"in vain": 100 * time.Millisecond, "until there is one": time.Minute} {
-		t.Run(name, func(t *testing.T) {
-			tr := transport(t, outgoing.Options{Allow: here, Resolver: loopback(), Connections: 1, Dial: wait})
-			for range 3 {
-				if _, err := get(t, tr, "http://127.0.0.2"); !errors.Is(err, outgoing.ErrNotPublic) {
-					t.Errorf("%v", err)
-				}
-			}
-			first, err := get(t, tr, url+"/unfinished")
-			if err != nil {
-				t.Fatal(err)
-			}
-			var wg sync.WaitGroup
-			wg.Go(func() {
-				second, err := get(t, tr, "http://another.example"+port(url))
-				switch {
-				case wait == time.Minute && err != nil:
-					t.Errorf("%v", err)
-				case wait < time.Minute && !errors.Is(err, context.DeadlineExceeded):
-					t.Errorf("%v, %v", second, err)
-				}
-			})
-			if wait == time.Minute {
-				first.Body.Close()
-			}
-			wg.Wait()
-		})
+	tr := transport(t, outgoing.Options{Allow: here, Resolver: loopback(), Connections: 1, Dial: time.Minute})
+	for range 3 {
+		if _, err := get(t, tr, "http://127.0.0.2"); !errors.Is(err, outgoing.ErrNotPublic) {
+			t.Errorf("%v", err)
+		}
 	}
+	first, err := get(t, tr, url+"/unfinished")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if _, err := get(t, tr, "http://another.example"+port(url)); err != nil {
+			t.Errorf("%v", err)
+		}
+	})
+	first.Body.Close()
+	wg.Wait()
 }
