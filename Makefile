@@ -40,9 +40,10 @@ fuzz:
 		xargs -P 2 -n 2 sh -c 'out=$$($(GO) test "$$0" -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) \
 			-fuzzminimizetime 100x -parallel 1 2>&1) && echo "$$0 $$1 $$(echo "$$out" | grep elapsed | tail -1)" || { echo "$$out"; exit 1; }'
 
-# Other implementations of x402 and MCP against bin/concierge. Needs Node and npm.
+# Other implementations of x402 and MCP against bin/concierge, and the conformance
+# suite. Needs npm, and Node 22: on Linux for amd64 it comes with the packages.
 interop: build
-	cd interop && npm ci && node run.mjs
+	cd interop && npm ci && npm start --silent
 
 # Servers killed and lied to, and their books held against the chain: see
 # docs/development.md. The short form is part of CI.

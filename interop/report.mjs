@@ -13,7 +13,7 @@ export class Report {
 
   /**
    * Carries out a check, which returns what to print, or throws. where is the
-   * chain, and the settler's name.
+   * chain, and the settler's name, if there is money in it.
    */
   async check(name, where, check) {
     const row = { name, ...where, outcome: "FAILED" };
@@ -46,16 +46,19 @@ export class Report {
   }
 
   table() {
-    const rows = this.rows.toSorted((a, b) => a.chain.name.localeCompare(b.chain.name)); // which go on side by side
+    const rows = this.rows.toSorted((a, b) => nameOf(a.chain).localeCompare(nameOf(b.chain))); // which go on side by side
     const lines = [
       ["case", "settled by", "chain", "paid", "transfer found in", "outcome"],
-      ...rows.map((r) => [r.name, r.settler, r.chain.name, r.paid ?? "", r.transaction ?? "", r.outcome]),
+      ...rows.map((r) => [r.name, r.settler ?? "", nameOf(r.chain), r.paid ?? "", r.transaction ?? "", r.outcome]),
     ];
     const width = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
     return lines.map((line) => line.map((cell, column) => cell.padEnd(width[column])).join("  ").trimEnd()).join("\n");
   }
 }
 
+const nameOf = (chain) => chain?.name ?? "";
+
 function print(outcome, { name, settler, chain }, text) {
-  console.log(`${outcome.padEnd(6)}  ${name}; ${settler} on ${chain.name}\n${text.replace(/^/gm, "        ")}`);
+  const where = chain ? `; ${settler} on ${chain.name}` : "";
+  console.log(`${outcome.padEnd(6)}  ${name}${where}\n${text.replace(/^/gm, "        ")}`);
 }

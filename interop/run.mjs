@@ -6,11 +6,12 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { anvil, devnet, usd } from "./chain.mjs";
 import { clientCases, lateCase, overStdio, pays, refused } from "./clients.mjs";
+import { accounted, applicable, conforms } from "./conformance.mjs";
 import { extensionCases } from "./extensions.mjs";
 import { guestCase } from "./guest.mjs";
 import { serve } from "./host.mjs";
 import { concierge, logs, start, stopAll } from "./process.mjs";
-import { facilitator } from "./reference.mjs";
+import { facilitator, generations, sellers } from "./reference.mjs";
 import { Report } from "./report.mjs";
 import { ofVersion1, overHTTP, overHTTPWithoutMoney, toGuest } from "./sales.mjs";
 
@@ -84,6 +85,18 @@ async function facilitates(chain, settler, url) {
   await report.check("@x402/fetch without money → @x402/express", where, () => overHTTPWithoutMoney(chain, url));
 }
 
+/** Has the conformance suite try a Host and our Guest. */
+async function conformance(chain) {
+  const host = await serve(chain, [], await gas(chain));
+  await host.event("0.05");
+  await report.check("MCP conformance: the list", {}, accounted);
+  for (const scenario of await applicable()) {
+    const { side, name, revision } = scenario;
+    await report.check(`MCP conformance: ${side}, ${name}, ${revision}`, {}, () => conforms(scenario, host.mcp));
+  }
+  await host.server.stop();
+}
+
 /** All that is tried on each chain. */
 async function tryAll(chain) {
   const judge = await facilitator(chain);
@@ -91,7 +104,11 @@ async function tryAll(chain) {
   await report.payment("agents/x402, stdio", overPipes, async () => overStdio(chain, await gas(chain)));
   await sells(chain);
   await sells(chain, judge);
-  await report.payment("concierge mcp guest → agents/x402", { chain, settler: reference }, () => toGuest(chain, judge));
+  for (const seller of Object.keys(sellers))
+    for (const generation of Object.keys(generations))
+      await report.payment(`concierge mcp guest → ${seller}, MCP ${generation}`, { chain, settler: reference }, () =>
+        toGuest(chain, judge, seller, generation),
+      );
   const ours = await start(concierge, ["facilitator", "--addr", "127.0.0.1:0", ...chain.flags], await gas(chain));
   await facilitates(chain, "concierge facilitator", ours.url);
 }
@@ -100,7 +117,9 @@ try {
   const embedded = await devnet();
   const independent = await anvil(embedded);
   await Promise.all([
-    tryAll(embedded).then(() => facilitates(embedded, "concierge devnet", `${embedded.url}/facilitator`)),
+    tryAll(embedded)
+      .then(() => facilitates(embedded, "concierge devnet", `${embedded.url}/facilitator`))
+      .then(() => conformance(embedded)),
     tryAll(independent).then(() => settlesLate(independent)),
   ]);
 } finally {

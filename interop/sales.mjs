@@ -64,13 +64,17 @@ export async function ofVersion1(chain, facilitatorURL) {
   return payment(account, offer, settled.transaction);
 }
 
-/** Our Guest buys from agents/x402; judge is the reference facilitator. */
-export async function toGuest(chain, judge) {
+/**
+ * Our Guest buys a tool of another's MCP server, see paidTool; judge is the reference
+ * facilitator.
+ */
+export async function toGuest(chain, judge, seller, generation) {
   const account = await chain.account(funds);
   const offer = { payTo: address(), price: "0.03" };
-  const shop = await paidTool(judge.url, offer);
+  const shop = await paidTool(seller, generation, judge.url, offer);
   await guest.call(`${shop.url}/mcp`, account, offer);
   await shop.stop();
+  assert.deepEqual(shop.spoken(), [generation]);
   const [verified, settled] = judge.judged();
   assert.deepEqual([verified.task, verified.version, verified.passed], ["verify", 2, true]);
   return payment(account, offer, settled.transaction);

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 
 	"github.com/events-concierge/concierge/store"
@@ -29,9 +30,15 @@ func (s *Server) serveMCP(w http.ResponseWriter, r *http.Request) error {
 	// Without sessions, request ids of different clients are alike, and a
 	// stranger's notice could cancel this one's call. Over HTTP a client cancels
 	// by hanging up.
-	if isNotice(body, "notifications/cancelled") {
+	if isMethod(body, "notifications/cancelled") {
 		w.WriteHeader(http.StatusAccepted)
 		return nil
+	}
+	// There is no notice that anybody could subscribe to. mcp-go would answer with a
+	// stream that says so, and loses what it says when that is all.
+	if isMethod(body, "subscriptions/listen") {
+		return answerError(w, http.StatusNotFound, body, map[string]any{"code": mcp.METHOD_NOT_FOUND,
+			"message": "This host sends no notices."})
 	}
 	dialect := ""
 	if r.URL.RawQuery != "" {
@@ -86,6 +93,13 @@ func (a *answer) CanStream() bool { return false }
 // paymentError asks for payment by a JSON-RPC error with code 402 and x402's
 // version 1 as its data, as mcp-go-x402 does. request is what is answered.
 func paymentError(w http.ResponseWriter, c *tools.Call, request []byte) error {
+	receiptHeaders(w.Header(), c)
+	return answerError(w, http.StatusOK, request, map[string]any{"code": http.StatusPaymentRequired,
+		"message": "Payment required", "data": c.Required.V1()})
+}
+
+// answerError answers a request with a JSON-RPC error.
+func answerError(w http.ResponseWriter, status int, request []byte, e map[string]any) error {
 	var m struct {
 		ID json.RawMessage `json:"id"`
 	}
@@ -93,13 +107,11 @@ func paymentError(w http.ResponseWriter, c *tools.Call, request []byte) error {
 		return err
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	receiptHeaders(w.Header(), c)
-	return reply(w, http.StatusOK, map[string]any{"jsonrpc": "2.0", "id": m.ID,
-		"error": map[string]any{"code": http.StatusPaymentRequired, "message": "Payment required", "data": c.Required.V1()}})
+	return reply(w, status, map[string]any{"jsonrpc": "2.0", "id": m.ID, "error": e})
 }
 
-// isNotice reports whether a message is of this method.
-func isNotice(body []byte, method string) bool {
+// isMethod reports whether a message is of this method.
+func isMethod(body []byte, method string) bool {
 	// Most messages don't have the word in them, and need not be read for that. It
 	// may be written with escapes, which begin with a backslash.
 	if !bytes.Contains(body, []byte(method)) && !bytes.ContainsRune(body, '\\') {

@@ -324,14 +324,14 @@ func TestRefusedMoneyComesBack(t *testing.T) {
 	}
 }
 
-// answers is an Approver that says what it is told to say.
-type answers struct {
+// person is an Approver that says what it is told to say.
+type person struct {
 	*store.Purse
 	say   func(store.Approval) (yes, now bool)
 	asked []store.Approval
 }
 
-func (a *answers) Approve(ctx context.Context, q store.Approval) error {
+func (a *person) Approve(ctx context.Context, q store.Approval) error {
 	a.asked = append(a.asked, q)
 	yes, now := a.say(q)
 	if !now {
@@ -356,22 +356,22 @@ func TestAsking(t *testing.T) {
 			payer := newCounter(t)
 			p := &puppet{answer: then(required(honest), func(int, call) string { return rsvp("confirmed", "") })}
 			config := config(t, payer)
-			person := &answers{Purse: config.Purse, say: c.say}
-			config.Policy, config.Approver = guest.Policy{Network: x402.BaseSepolia, MaxPrice: ceiling, AskAbove: &cent}, person
+			who := &person{Purse: config.Purse, say: c.say}
+			config.Policy, config.Approver = guest.Policy{Network: x402.BaseSepolia, MaxPrice: ceiling, AskAbove: &cent}, who
 			h := dial(t, p.web(t), config)
 			_, err := h.Book(t.Context(), wish)
 			if !errors.Is(err, c.want) {
 				t.Errorf("%v", err)
 			}
 			payer.must(t, c.signed)
-			if len(person.asked) != 1 || person.asked[0].PayTo.String() != payee || person.asked[0].Amount != 50_000 {
-				t.Errorf("asked %+v", person.asked)
+			if len(who.asked) != 1 || who.asked[0].PayTo.String() != payee || who.asked[0].Amount != 50_000 {
+				t.Errorf("asked %+v", who.asked)
 			}
 			if c.want == nil {
 				return
 			}
 			// Whatever was said: a yes later is a yes.
-			if _, err := config.Purse.Answer(t.Context(), person.asked[0].ID, true); err != nil {
+			if _, err := config.Purse.Answer(t.Context(), who.asked[0].ID, true); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := h.Book(t.Context(), wish); err != nil {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -52,7 +53,8 @@ type Config struct {
 	Rand io.Reader        // for nonces; default crypto/rand.Reader. Read by calls at the same time
 	// Pause waits between two tries. Default: d, or until ctx ends.
 	Pause func(ctx context.Context, d time.Duration) error
-	// Transport carries HTTP. Default http.DefaultTransport.
+	// Transport carries HTTP. Default http.DefaultTransport; on a server, where
+	// strangers say where to connect to, one of package outgoing.
 	Transport http.RoundTripper
 }
 
@@ -83,7 +85,12 @@ type Host struct {
 	Config
 	client  *mcp.Client
 	connect func() mcp.Transport
-	header  bool // pay by HTTP header, else by `_meta`
+	header  bool // pay by HTTP header, else by `_meta`; see bySpec
+
+	// bySpec says that the Host asks for money as x402's MCP transport has it, and so
+	// reads payments from `_meta`, as objects, and nowhere else. Hosts made with
+	// Cloudflare's agents take none there, and all others know the header as well.
+	bySpec atomic.Bool
 
 	address string         // says which Host it is, in the purse
 	dialing chan struct{}  // a place for the one call that connects
@@ -117,7 +124,7 @@ func newWebHost(address string, c Config) *Host {
 	}
 	return newHost(c, addressOf(address), true, func() mcp.Transport {
 		return &mcp.StreamableClientTransport{Endpoint: address, HTTPClient: web, DisableStandaloneSSE: true,
-			MaxRetries: -1, MaxEventSize: maxAnswer}
+			MaxRetries: 1, MaxEventSize: maxAnswer}
 	})
 }
 
@@ -263,10 +270,10 @@ func (h *Host) callOnce(caller context.Context, tool string, args any, payment *
 	if err != nil {
 		return Answer{}, err
 	}
-	ctx, cancel := context.WithTimeout(caller, callTimeout)
+	ctx, cancel := context.WithTimeout(withRequests(caller), callTimeout)
 	defer cancel()
 	params := &mcp.CallToolParams{Name: tool, Arguments: args}
-	if payment != nil && h.header {
+	if payment != nil && h.header && !h.bySpec.Load() {
 		if ctx, err = withPayment(ctx, payment); err != nil {
 			return Answer{}, err
 		}
@@ -281,10 +288,19 @@ func (h *Host) callOnce(caller context.Context, tool string, args any, payment *
 		if caller.Err() == nil && !errors.As(err, &refused) {
 			h.drop(session)
 		}
-		return Answer{}, err
+		if refused == nil || refused.Code != http.StatusPaymentRequired {
+			return Answer{}, err
+		}
+		// So do servers of mcp-go-x402 ask for money.
+		result = &mcp.CallToolResult{IsError: true, StructuredContent: refused.Data,
+			Content: []mcp.Content{&mcp.TextContent{Text: refused.Message}}}
 	}
 	if result.NeedsInput() {
 		return Answer{}, errors.New("the host asks questions, which a guest does not answer")
 	}
-	return answerOf(result)
+	answer, err := answerOf(result)
+	if asked, _ := answer.requested(); asked != nil {
+		h.bySpec.Store(answer.Structured != nil && answer.Meta[x402.MetaError] == nil)
+	}
+	return answer, err
 }

@@ -2,6 +2,7 @@ package guest
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"sync/atomic"
@@ -9,7 +10,24 @@ import (
 	"github.com/events-concierge/concierge/payments/x402"
 )
 
-type paymentKey struct{}
+// maxRequests are sent for one call: itself, and those for the rest of its answer. A
+// Host may end a stream of events before the answer and have the client come back
+// for it (revision 2025-11-25, SEP-1699), but not for ever.
+const maxRequests = 20
+
+var errEndless = errors.New("the host has its answer fetched too many times")
+
+type (
+	paymentKey  struct{}
+	requestsKey struct{}
+)
+
+// withRequests returns a context with which no more than maxRequests are sent.
+func withRequests(ctx context.Context) context.Context {
+	left := new(atomic.Int32)
+	left.Store(maxRequests)
+	return context.WithValue(ctx, requestsKey{}, left)
+}
 
 // paymentHeader is a payment on its way into one request.
 type paymentHeader struct {
@@ -28,11 +46,18 @@ func withPayment(ctx context.Context, p *x402.Payment) (context.Context, error) 
 	return context.WithValue(ctx, paymentKey{}, &paymentHeader{name: x402.PaymentHeader(p.Version), value: value}), nil
 }
 
-// transport puts the payment of a call into its request, and bounds answers.
+// transport puts the payment of a call into its request, and bounds answers and
+// how often one is asked for.
 type transport struct{ next http.RoundTripper }
 
 // RoundTrip implements [http.RoundTripper].
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if left, ok := r.Context().Value(requestsKey{}).(*atomic.Int32); ok && left.Add(-1) < 0 {
+		if r.Body != nil {
+			r.Body.Close()
+		}
+		return nil, errEndless
+	}
 	if p, ok := r.Context().Value(paymentKey{}).(*paymentHeader); ok && p.sent.CompareAndSwap(false, true) {
 		r = r.Clone(r.Context())
 		r.Header.Set(p.name, p.value)
