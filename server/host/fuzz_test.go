@@ -42,13 +42,13 @@ func FuzzUserID(f *testing.F) {
 	})
 }
 
-// Whatever comes in on stdin, what goes out on stdout is JSON-RPC, at most one
-// message for each line, and the end of the input is the end.
+// Whatever comes in on stdin, what goes out on stdout is JSON-RPC, at most an answer
+// and a question for each line, and the end of the input is the end.
 func FuzzServeStdio(f *testing.F) {
 	s := echoServer(nil, nil)
 	for _, seed := range []string{"", "\n\n", hello, hello + callLine(1, "fast"), hello + `{"jsonrpc":"2.0","id":2,"method":"tools/list"}`, "{}\n[]\n1\nnull\n\"x\"\n",
 		callLine(1, "none"), `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}` + "\n", "\x00\xff\n" + hello,
-		`{"jsonrpc":"2.0","id":1,"result":{"action":"accept"}}` + "\n" + `{"jsonrpc":"2.0","id":"1","error":{"code":1}}` + "\n", `[` + callLine(1, "fast") + `]`} {
+		callLine(1, "ask") + `{"jsonrpc":"2.0","id":1,"result":{"action":"accept"}}` + "\n" + `{"jsonrpc":"2.0","id":"1","error":{"code":1}}` + "\n", `[` + callLine(1, "fast") + `]`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
@@ -60,7 +60,7 @@ func FuzzServeStdio(f *testing.F) {
 			t.Fatalf("%q: %v", in, err)
 		}
 		lines := bytes.Split(bytes.TrimSuffix(out.Bytes(), []byte("\n")), []byte("\n"))
-		if out.Len() > 0 && len(lines) > 1+bytes.Count(in, []byte("\n")) {
+		if out.Len() > 0 && len(lines) > 2*(1+bytes.Count(in, []byte("\n"))) { // a call may ask, besides
 			t.Errorf("%d answers to %q", len(lines), in)
 		}
 		for _, line := range lines {

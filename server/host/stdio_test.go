@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -17,8 +18,8 @@ import (
 	"github.com/events-concierge/concierge/server/host"
 )
 
-// echoServer has a tool that waits until it is released, and one that answers at
-// once.
+// echoServer has a tool that waits until it is released, one that answers at
+// once, and one that asks the client.
 func echoServer(begun chan<- struct{}, release <-chan struct{}) *server.MCPServer {
 	s := server.NewMCPServer("echo", "1")
 	s.AddTool(mcp.NewTool("slow"), func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
@@ -32,6 +33,13 @@ func echoServer(begun chan<- struct{}, release <-chan struct{}) *server.MCPServe
 	})
 	s.AddTool(mcp.NewTool("fast"), func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		return mcp.NewToolResultText("fast"), nil
+	})
+	s.AddTool(mcp.NewTool("ask"), func(ctx context.Context, _ mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		r, err := s.RequestElicitation(ctx, mcp.ElicitationRequest{Params: mcp.ElicitationParams{Message: "Well?", RequestedSchema: map[string]any{}}})
+		if err != nil {
+			return mcp.NewToolResultError(err.Error()), nil
+		}
+		return mcp.NewToolResultText(fmt.Sprint(r.Action, r.Content)), nil
 	})
 	return s
 }
@@ -140,6 +148,85 @@ func TestCallsRunBesideEachOther(t *testing.T) {
 		t.Error(err)
 	}
 	reading.Wait()
+}
+
+// What a client answers to a question reaches the call that asked, also when as
+// many calls wait as are worked on at a time. What answers no question is dropped.
+func TestQuestions(t *testing.T) {
+	in, client := io.Pipe()
+	fromServer, out := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- host.ServeStdio(t.Context(), echoServer(nil, nil), in, out, same)
+		out.Close()
+	}()
+	const calls = 32
+	results := map[string]int{}
+	answered := map[string]bool{}
+	write := func(line string) {
+		if _, err := io.WriteString(client, line+"\n"); err != nil {
+			t.Error(err)
+		}
+	}
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		write(strings.TrimSpace(hello))
+		for id := range calls {
+			write(strings.TrimSpace(callLine(id+1, "ask")))
+		}
+	})
+	var questions []string
+	lines := bufio.NewScanner(fromServer)
+	for len(questions) < calls && lines.Scan() {
+		var m struct {
+			ID     json.RawMessage
+			Method string
+		}
+		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
+			t.Fatal(err)
+		}
+		if m.Method == "elicitation/create" {
+			questions = append(questions, string(m.ID))
+		}
+	}
+	writing.Wait()
+	writing.Go(func() {
+		for i, id := range questions {
+			answer := `"result":{"action":"accept","content":{"n":1}}`
+			switch i {
+			case 0:
+				answer = `"error":{"code":-1,"message":"no"}`
+			case 1:
+				answer = `"result":7`
+			case 2: // left open: the end of the input is its answer
+				continue
+			}
+			write(`{"jsonrpc":"2.0","id":"` + id + `",` + answer + `}`)
+			write(`{"jsonrpc":"2.0","id":999,` + answer + `}`)
+			write(`{"jsonrpc":"2.0","id":` + id + `,` + answer + `}`)
+			write(`{"jsonrpc":"2.0","id":` + id + `,"result":{"action":"decline"}}`)
+		}
+		client.Close()
+	})
+	for lines.Scan() {
+		var m struct {
+			ID     json.RawMessage
+			Result struct{ Content []struct{ Text string } }
+		}
+		if err := json.Unmarshal(lines.Bytes(), &m); err != nil || len(m.Result.Content) != 1 || answered[string(m.ID)] {
+			t.Fatalf("%s, %v", lines.Text(), err)
+		}
+		answered[string(m.ID)] = true
+		results[strings.SplitN(m.Result.Content[0].Text, ":", 2)[0]]++
+	}
+	writing.Wait()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	want := map[string]int{"acceptmap[n": calls - 3, "the client can't ask": 1, "the client's answer": 1, "the client has gone": 1}
+	if !maps.Equal(results, want) {
+		t.Errorf("got %v", results)
+	}
 }
 
 func TestDamagedInput(t *testing.T) {
