@@ -245,17 +245,27 @@ func (l *Local) Address() x402.Address { return l.address }
 
 // SignAuthorization implements [Signer].
 func (l *Local) SignAuthorization(_ context.Context, r x402.Requirements, a x402.Authorization) (x402.Signature, error) {
-	if a.From != l.address {
-		return nil, fmt.Errorf("sign payment: it is from %s, not from this wallet", a.From)
+	domain, err := Pays(l.address, r, a)
+	if err != nil {
+		return nil, err
+	}
+	return evm.Sign(l.key, domain.Digest(a))
+}
+
+// Pays checks what every [Signer] must before it signs: that a is from this wallet
+// and pays exactly what r asks for. It returns the domain to sign in.
+func Pays(wallet x402.Address, r x402.Requirements, a x402.Authorization) (evm.Domain, error) {
+	if a.From != wallet {
+		return evm.Domain{}, fmt.Errorf("sign payment: it is from %s, not from this wallet", a.From)
 	}
 	if a.To != r.PayTo || a.Value != r.Amount {
-		return nil, errors.New("sign payment: it does not pay what is required")
+		return evm.Domain{}, errors.New("sign payment: it does not pay what is required")
 	}
 	domain, err := evm.DomainOf(r)
 	if err != nil {
-		return nil, fmt.Errorf("sign payment: %w", err)
+		return evm.Domain{}, fmt.Errorf("sign payment: %w", err)
 	}
-	return evm.Sign(l.key, domain.Digest(a))
+	return domain, nil
 }
 
 // SignHash implements [evm.Key].
