@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 	"server/guest":                  {"payments/x402", "payments/wallet"},
 	"server":                        {"server/limit", "server/host", "server/guest", "tools", "store", "payments", "payments/x402"},
 	"cmd/concierge": {"server", "server/host", "server/guest", "server/mail", "tools", "store", "store/archive", "payments", "payments/x402",
-		"payments/evm", "payments/wallet", "payments/devnet", "payments/facilitator"},
+		"payments/evm", "payments/wallet", "payments/wallet/crossmint", "payments/devnet", "payments/facilitator"},
 	"cmd/torture":          {"cmd/internal/process", "payments/x402", "payments/evm", "payments/wallet", "payments/crashpoint"},
 	"cmd/loadtest":         {"cmd/internal/process", "server", "server/host", "tools", "store", "payments", "payments/x402", "payments/evm", "payments/wallet"},
 	"cmd/internal/process": {},

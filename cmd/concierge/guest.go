@@ -2,35 +2,23 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
-	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/guest"
 )
 
-// Environment variables with a Guest's secrets, which are never flags.
-const (
-	envWalletKey        = "CONCIERGE_WALLET_KEY"
-	envWalletPassphrase = "CONCIERGE_WALLET_PASSPHRASE"
-)
-
 // guestFlags say who the Guest is and what it may spend.
 type guestFlags struct {
 	network  networkFlags
-	keystore string
+	wallet   walletFlags
 	maxPrice usd
 	asJSON   bool
 }
@@ -41,7 +29,7 @@ func newGuest() *cobra.Command {
 		newGuestEvents(g), newGuestBook(g), newGuestWallet(g))
 	for _, sub := range c.Commands() {
 		g.network.addChain(sub)
-		sub.Flags().StringVar(&g.keystore, "wallet", "", "the wallet's keystore file (default: in your configuration directory); its passphrase is in "+envWalletPassphrase+" or asked for, or a raw key is in "+envWalletKey)
+		g.wallet.add(sub)
 		sub.Flags().BoolVar(&g.asJSON, "json", false, "print JSON")
 	}
 	return c
@@ -51,50 +39,6 @@ func (g *guestFlags) config(signer wallet.Signer) (guest.Config, error) {
 	network, err := g.network.network()
 	return guest.Config{Version: version, Wallet: signer,
 		Policy: guest.Policy{Network: network, MaxPrice: x402.Amount(g.maxPrice)}}, err
-}
-
-func (g *guestFlags) path() (string, error) {
-	if g.keystore != "" {
-		return g.keystore, nil
-	}
-	dir, err := os.UserConfigDir()
-	if err != nil {
-		return "", misuse("--wallet is missing, and there is no configuration directory to look in: %v", err)
-	}
-	return filepath.Join(dir, "concierge", "guest-wallet.json"), nil
-}
-
-// open opens the wallet. Errors: [wallet.ErrNoWallet] when there is none.
-func (g *guestFlags) open(prompt io.Writer) (*wallet.Local, error) {
-	w, err := wallet.FromEnv(envWalletKey)
-	if !errors.Is(err, wallet.ErrNoWallet) {
-		return w, err
-	}
-	path, err := g.path()
-	if err != nil {
-		return nil, err
-	}
-	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("%w: %s; make one with 'concierge guest wallet --create'", wallet.ErrNoWallet, path)
-	}
-	passphrase, err := askPassphrase(prompt)
-	if err != nil {
-		return nil, err
-	}
-	return wallet.Open(path, passphrase)
-}
-
-func askPassphrase(prompt io.Writer) (string, error) {
-	if passphrase, ok := os.LookupEnv(envWalletPassphrase); ok {
-		return passphrase, nil
-	}
-	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		return "", misuse("the wallet's passphrase is missing: set %s, or run in a terminal to be asked", envWalletPassphrase)
-	}
-	fmt.Fprint(prompt, "Passphrase of the wallet: ")
-	passphrase, err := term.ReadPassword(int(os.Stdin.Fd()))
-	fmt.Fprintln(prompt)
-	return string(passphrase), err
 }
 
 // maxPages bounds how far a Host's list is followed: one that has no end must not
@@ -163,7 +107,7 @@ func newGuestBook(g *guestFlags) *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			wish.EventID = args[0]
-			signer, err := g.open(cmd.ErrOrStderr())
+			signer, err := g.open(cmd.Context(), g.asking(cmd.ErrOrStderr()))
 			if err != nil && !errors.Is(err, wallet.ErrNoWallet) {
 				return err
 			}
@@ -214,12 +158,11 @@ func newGuestWallet(g *guestFlags) *cobra.Command {
 		Short: "Show the wallet's address and balance",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			open := g.open
 			if create {
-				if err := g.create(cmd.ErrOrStderr()); err != nil {
-					return err
-				}
+				open = g.create
 			}
-			w, err := g.open(cmd.ErrOrStderr())
+			w, err := open(cmd.Context(), g.asking(cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
@@ -234,67 +177,9 @@ func newGuestWallet(g *guestFlags) *cobra.Command {
 			return g.show(cmd, w.Address())
 		},
 	}
-	cmd.Flags().BoolVar(&create, "create", false, "make the wallet first")
+	cmd.Flags().BoolVar(&create, "create", false, "make a new wallet; without it one is made only if there is none")
 	cmd.Flags().BoolVar(&fund, "fund", false, "on devnet: take 10 USDC from its faucet")
 	return cmd
-}
-
-func (g *guestFlags) create(prompt io.Writer) error {
-	path, err := g.path()
-	if err != nil {
-		return err
-	}
-	passphrase, err := askPassphrase(prompt)
-	if err != nil {
-		return err
-	}
-	_, err = wallet.Create(path, passphrase, wallet.Standard, rand.Reader)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("there is a wallet at %s already, and none is ever overwritten: leave out --create to use it", path)
-	}
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(prompt, "Made %s. Whoever has this file and its passphrase has the money.\n", path)
-	return nil
-}
-
-func (g *guestFlags) show(cmd *cobra.Command, address x402.Address) error {
-	network, err := g.network.network()
-	if err != nil {
-		return err
-	}
-	answer := map[string]any{"address": address, "network": network}
-	if g.network.name != onDevnet || g.network.rpc != "" {
-		client, err := evm.Dial(cmd.Context(), g.network.endpoint(), evm.Options{})
-		if err != nil {
-			return err
-		}
-		defer client.Close()
-		if got := x402.EVM(client.ChainID()); got != network {
-			return fmt.Errorf("the node at --rpc serves %s, not %s", got, network)
-		}
-		asset, _, _ := x402.USDC(network)
-		balance, err := client.Balance(cmd.Context(), asset, address)
-		if err != nil {
-			return err
-		}
-		amount, err := balance.Amount()
-		if err != nil {
-			return err
-		}
-		answer["amount"], answer["usd"] = amount, amount.USD()
-	}
-	if g.asJSON {
-		return printJSON(cmd.OutOrStdout(), answer)
-	}
-	fmt.Fprintf(cmd.OutOrStdout(), "address  %s\nnetwork  %s\n", address, network)
-	if usd, ok := answer["usd"]; ok {
-		fmt.Fprintf(cmd.OutOrStdout(), "balance  %s USDC\n", usd)
-	} else {
-		fmt.Fprintln(cmd.OutOrStdout(), "balance  give the chain's --rpc to see it, such as http://127.0.0.1:8402/devnet")
-	}
-	return nil
 }
 
 func printJSON(w io.Writer, v any) error {

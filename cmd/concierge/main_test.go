@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -18,12 +19,17 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// Tests must not put anything into the keyring of whoever runs them.
+const envKeyring = "CONCIERGE_KEYRING"
+
 func TestMain(m *testing.M) {
+	os.Setenv(envKeyring, "false")
 	testscript.Main(m, map[string]func(){"concierge": main})
 }
 
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true})
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
+		Setup: func(e *testscript.Env) error { e.Setenv(envKeyring, "false"); return nil }})
 }
 
 // program is a concierge that runs in the background of a test.

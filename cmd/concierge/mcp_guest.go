@@ -28,7 +28,7 @@ func newMCPGuest() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			signer, err := g.open(cmd.ErrOrStderr())
+			signer, err := g.open(cmd.Context(), g.unattended(cmd.ErrOrStderr()))
 			switch {
 			case err == nil:
 				c.Wallet = signer
@@ -60,7 +60,7 @@ func newMCPGuest() *cobra.Command {
 	}
 	g.network.addChain(cmd)
 	cmd.Flags().StringSliceVar(&urls, "host", nil, "a Host's MCP URL; may be given several times")
-	cmd.Flags().StringVar(&g.keystore, "wallet", "", "the wallet's keystore file (default: in your configuration directory); its passphrase is in "+envWalletPassphrase+", or a raw key is in "+envWalletKey)
+	g.wallet.add(cmd)
 	cmd.Flags().Var(&g.maxPrice, "max-price", "the most to pay for one call, in USD")
 	return cmd
 }

@@ -104,18 +104,32 @@ func FromEnv(name string) (*Local, error) {
 
 // Open reads an encrypted keystore file. Errors: [ErrNoWallet], [ErrPassphrase].
 func Open(path, passphrase string) (*Local, error) {
-	sealed, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s", ErrNoWallet, path)
-	}
+	sealed, err := read(path)
 	if err != nil {
-		return nil, fmt.Errorf("open keystore: %w", err)
+		return nil, err
 	}
 	l, err := Unseal(sealed, passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("open keystore %s: %w", path, err)
 	}
 	return l, nil
+}
+
+// read returns a keystore file, or so much of it that it is too large.
+func read(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s", ErrNoWallet, path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open keystore: %w", err)
+	}
+	defer file.Close()
+	sealed, err := io.ReadAll(io.LimitReader(file, maxSealed+1))
+	if err != nil {
+		return nil, fmt.Errorf("open keystore: %w", err)
+	}
+	return sealed, nil
 }
 
 // Create makes a new account and writes it to a new keystore file, readable by
@@ -125,14 +139,37 @@ func Create(path, passphrase string, strength Strength, rand io.Reader) (*Local,
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := l.Seal(passphrase, strength)
-	if err != nil {
+	if err := l.Save(path, passphrase, strength); err != nil {
 		return nil, err
 	}
-	if err := writeNew(path, sealed); err != nil {
-		return nil, fmt.Errorf("create keystore: %w", err)
-	}
 	return l, nil
+}
+
+// Save writes the account to a new keystore file, as [Create] does. Errors:
+// [fs.ErrExist].
+func (l *Local) Save(path, passphrase string, strength Strength) error {
+	sealed, err := l.Seal(passphrase, strength)
+	if err != nil {
+		return err
+	}
+	if err := writeNew(path, sealed); err != nil {
+		return fmt.Errorf("create keystore: %w", err)
+	}
+	return nil
+}
+
+// Whose returns the account that a keystore file says it is of, which nobody has
+// proved; it is zero if the file does not say. Errors: [ErrNoWallet].
+func Whose(path string) (x402.Address, error) {
+	sealed, err := read(path)
+	if err != nil {
+		return x402.Address{}, err
+	}
+	address, err := inspect(sealed)
+	if err != nil {
+		return x402.Address{}, fmt.Errorf("open keystore %s: not a keystore: %w", path, err)
+	}
+	return address, nil
 }
 
 // writeNew writes a file that must survive, or not be there at all: a wallet
