@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"store":                         {"payments", "payments/x402"},
 	"store/archive":                 {},
 	"tools":                         {"payments", "payments/x402", "store"},
-	"server/host":                   {"tools", "payments", "payments/x402", "payments/wallet", "store", "store/archive"},
+	"server/host":                   {"tools", "payments", "payments/x402", "payments/wallet", "payments/wallet/crossmint", "store", "store/archive"},
 	"server/mail":                   {},
 	"server/guest":                  {"payments/x402", "payments/wallet"},
 	"server":                        {"server/limit", "server/host", "server/guest", "tools", "store", "payments", "payments/x402"},

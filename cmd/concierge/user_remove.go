@@ -77,6 +77,9 @@ func (o *removeOptions) remove(cmd *cobra.Command, h *host.Hosts, who string) er
 			return err
 		}
 	}
+	if !d.Crossmint.IsZero() {
+		fmt.Fprintf(notice, "The user's wallet %s %s. It is at Crossmint, as userId:%s, and stays there.\n", d.Crossmint, o.worth(ctx, d.Crossmint), user)
+	}
 	if !o.yes && !confirmed(cmd.InOrStdin(), notice, user) {
 		return errors.New("nothing is removed")
 	}
