@@ -42,6 +42,7 @@ fuzz:
 
 # Other implementations of x402 and MCP against bin/concierge. Needs Node and npm.
 interop: build
+	$(GO) build -trimpath -o bin/crossmint ./interop/crossmint
 	cd interop && npm ci && node run.mjs
 
 # Servers killed and lied to, and their books held against the chain: see

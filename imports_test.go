@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"cmd/torture":          {"cmd/internal/process", "payments/x402", "payments/evm", "payments/wallet", "payments/crashpoint"},
 	"cmd/loadtest":         {"cmd/internal/process", "server", "server/host", "tools", "store", "payments", "payments/x402", "payments/evm", "payments/wallet"},
 	"cmd/internal/process": {},
+	"interop/crossmint":    {"payments/wallet/crossminttest"},
 }
 
 func TestImports(t *testing.T) {

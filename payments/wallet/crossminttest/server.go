@@ -82,18 +82,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // signerOf is the signer of a wallet in the API's words.
 type signerOf struct {
-	Type    string         `json:"type"`
-	Address common.Address `json:"address"`
-	Locator string         `json:"locator"`
+	Type    string `json:"type"`
+	Address string `json:"address"`
+	Locator string `json:"locator"`
 }
 
 func (w *wallet) signer() signerOf {
-	address := crypto.PubkeyToAddress(w.key.PublicKey)
-	return signerOf{"api-key", address, "api-key:" + address.Hex()}
+	address := crypto.PubkeyToAddress(w.key.PublicKey).Hex()
+	return signerOf{"api-key", address, "api-key:" + address}
 }
 
 func (w *wallet) answer() map[string]any {
-	return map[string]any{"chainType": "evm", "type": "smart", "address": w.address, "owner": w.owner,
+	return map[string]any{"chainType": "evm", "type": "smart", "address": w.address.Hex(), "owner": w.owner,
 		"config": map[string]any{"adminSigner": w.signer(), "delegatedSigners": []any{}}}
 }
 
