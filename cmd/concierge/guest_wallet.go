@@ -48,15 +48,17 @@ func (f *walletFlags) path() (string, error) {
 // asking are the sources of a command that somebody may be watching.
 func (g *guestFlags) asking(notice io.Writer) sources {
 	s := g.unattended(notice)
+	s.hurry = false
 	if atTerminal() {
 		s.prompt = ask
 	}
 	return s
 }
 
-// unattended are those of one whose standard input is not a person's.
+// unattended are those of one whose standard input is not a person's, and whose
+// client wants its first answer soon.
 func (g *guestFlags) unattended(notice io.Writer) sources {
-	s := sources{notice: notice}
+	s := sources{notice: notice, hurry: true}
 	s.passphrase, s.given = os.LookupEnv(envWalletPassphrase)
 	if g.wallet.keyring {
 		s.keyring = osKeyring{keyringPatience}

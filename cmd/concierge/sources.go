@@ -21,6 +21,7 @@ type sources struct {
 	// prompt asks a person for a passphrase. Nil: there is nobody to ask.
 	prompt func(ctx context.Context, notice io.Writer, question string) (string, error)
 	notice io.Writer // for the person; never standard output
+	hurry  bool      // open the wallet when it first signs, if that takes long
 }
 
 // keyring keeps secrets by the name of an account.
@@ -31,7 +32,7 @@ type keyring interface {
 
 // open opens the wallet in a keystore file, and makes it if there is none. Errors:
 // [wallet.ErrNoWallet] if there is none and nothing to lock one with.
-func (s sources) open(ctx context.Context, path string) (*wallet.Local, error) {
+func (s sources) open(ctx context.Context, path string) (wallet.Signer, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		w, err := s.create(ctx, path)
 		if !errors.Is(err, fs.ErrExist) { // else another process was faster
@@ -41,8 +42,11 @@ func (s sources) open(ctx context.Context, path string) (*wallet.Local, error) {
 	return s.unlock(ctx, path)
 }
 
-func (s sources) unlock(ctx context.Context, path string) (*wallet.Local, error) {
-	if s.given {
+func (s sources) unlock(ctx context.Context, path string) (wallet.Signer, error) {
+	switch {
+	case s.given && s.hurry:
+		return wallet.Later(path, s.passphrase)
+	case s.given:
 		return wallet.Open(path, s.passphrase)
 	}
 	w, inKeyring := s.unlockByKeyring(path)

@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/ethereum/go-ethereum/accounts/keystore"
 	"github.com/ethereum/go-ethereum/common"
@@ -113,6 +114,31 @@ func Open(path, passphrase string) (*Local, error) {
 		return nil, fmt.Errorf("open keystore %s: %w", path, err)
 	}
 	return l, nil
+}
+
+// Later is [Open] put off until the wallet first signs: what a passphrase is worth
+// it takes in time. Until then nobody knows whether the passphrase is right.
+func Later(path, passphrase string) (Signer, error) {
+	address, err := Whose(path)
+	if err != nil || address.IsZero() {
+		return Open(path, passphrase) // which says why, or whose it is
+	}
+	return &later{address, sync.OnceValues(func() (*Local, error) { return Open(path, passphrase) })}, nil
+}
+
+type later struct {
+	address x402.Address
+	open    func() (*Local, error)
+}
+
+func (l *later) Address() x402.Address { return l.address }
+
+func (l *later) SignAuthorization(ctx context.Context, r x402.Requirements, a x402.Authorization) (x402.Signature, error) {
+	opened, err := l.open()
+	if err != nil {
+		return nil, err
+	}
+	return opened.SignAuthorization(ctx, r, a)
 }
 
 // read returns a keystore file, or so much of it that it is too large.
