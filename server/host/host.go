@@ -110,6 +110,9 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	if c.Lease == 0 {
 		c.Lease = time.Second
 	}
+	if c.AtCrossmint && c.Crossmint == nil {
+		return nil, errors.New("there is no key to make wallets at Crossmint with")
+	}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}

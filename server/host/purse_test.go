@@ -103,4 +103,8 @@ func TestNoWalletAtCrossmint(t *testing.T) {
 	}
 	c.URL = there
 	register(t, h, "ada@example.org")
+	if h, err := host.Open(t.Context(), host.Config{Dir: t.TempDir(), AtCrossmint: true}); err == nil {
+		h.Close(t.Context())
+		t.Error("wallets are to be at Crossmint, and there is no key")
+	}
 }
