@@ -43,6 +43,7 @@ fuzz:
 # Other implementations of x402 and MCP against bin/concierge, and the conformance
 # suite. Needs npm, and Node 22: on Linux for amd64 it comes with the packages.
 interop: build
+	$(GO) build -trimpath -o bin/crossmint ./interop/crossmint
 	cd interop && npm ci && npm start --silent
 
 # Servers killed and lied to, and their books held against the chain: see

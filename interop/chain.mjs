@@ -29,7 +29,7 @@ const multicall = "0xcA11bde05977b3631167028862bE2a173976CA11";
 export const walletFactory = "0x4e59b44847b379578588920cA78FbF26c0B4956C";
 
 /** Creation code of a contract that approves what the owner signed, which it is given. */
-const ownerWalletFile = new URL("../payments/devnet/contracts/build/OwnerWallet.bin", import.meta.url);
+export const ownerWalletFile = fileURLToPath(new URL("../payments/devnet/contracts/build/OwnerWallet.bin", import.meta.url));
 const ownerWallet = `0x${readFileSync(ownerWalletFile, "utf8").trim()}`;
 
 const token = parseAbi([
@@ -76,11 +76,8 @@ class Chain {
     const code = concat([ownerWallet, padHex(owner.address)]);
     const deployment = { to: walletFactory, data: concat([salt, code]) };
     const address = getCreate2Address({ from: walletFactory, salt, bytecode: code });
-    if (deployed) {
-      const hash = await this.wallet(owner).sendTransaction(deployment);
-      await this.client.waitForTransactionReceipt({ hash });
-    }
-    assert.equal(Boolean(await this.client.getCode({ address })), deployed);
+    if (deployed) await this.deploy(deployment);
+    assert.equal(await this.isDeployed(address), deployed);
     await this.fund(address, amount);
     const wrap = (signature) => serializeErc6492Signature({ address: deployment.to, data: deployment.data, signature });
     return {
@@ -90,6 +87,16 @@ class Chain {
         return deployed ? signature : wrap(signature);
       },
     };
+  }
+
+  /** Has somebody put a smart wallet on the chain. */
+  async deploy(deployment) {
+    const hash = await this.wallet(await this.account(1n)).sendTransaction(deployment);
+    await this.client.waitForTransactionReceipt({ hash });
+  }
+
+  async isDeployed(address) {
+    return Boolean(await this.client.getCode({ address }));
   }
 
   /** A viem client that signs and sends for an account. */

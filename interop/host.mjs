@@ -36,6 +36,7 @@ export async function serve(chain, args, env) {
     server,
     chain,
     payments: 0, // booked so far
+    user,
     mcp: mcp_url,
     wallet: wallet_address,
 

@@ -8,7 +8,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 
-export const concierge = fileURLToPath(new URL("../bin/concierge", import.meta.url));
+const binary = (name) => fileURLToPath(new URL(`../bin/${name}`, import.meta.url));
+
+export const concierge = binary("concierge");
+/** The other end of Crossmint's API: see crossmint/main.go. */
+export const crossmint = binary("crossmint");
 
 const startLimit = 60_000; // ms; on a busy machine
 const stopLimit = 20_000;

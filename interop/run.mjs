@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { anvil, devnet, usd } from "./chain.mjs";
+import { Crossmint } from "./crossmint.mjs";
 import { clientCases, lateCase, overStdio, pays, refused } from "./clients.mjs";
 import { accounted, applicable, conforms } from "./conformance.mjs";
 import { extensionCases } from "./extensions.mjs";
@@ -75,6 +76,17 @@ async function asked({ chain, wallet }, judge) {
   return `it passed and settled ${settled(1)} payments of version 1 and ${settled(2)} of version 2, and refused one`;
 }
 
+/** Has wallets at Crossmint pay, and be paid: those of its SDK, and ours. */
+async function atCrossmint(chain) {
+  const crossmint = await Crossmint.start(chain);
+  const host = await serve(chain, ["--wallets", "crossmint"], { ...crossmint.env, ...(await gas(chain)) });
+  const where = { chain, settler: "concierge serve" };
+  for (const test of crossmint.cases()) await report.payment(test.name, where, () => pays(host, test));
+  await report.check("@crossmint/wallets-sdk and ours: the same wallets", where, () => crossmint.agrees(host));
+  await report.check("the books of a Host at Crossmint", where, () => books(host));
+  await host.server.stop();
+}
+
 /** Has other people's servers sell with a facilitator of ours. */
 async function facilitates(chain, settler, url) {
   const where = { chain, settler };
@@ -104,6 +116,7 @@ async function tryAll(chain) {
   await report.payment("agents/x402, stdio", overPipes, async () => overStdio(chain, await gas(chain)));
   await sells(chain);
   await sells(chain, judge);
+  await atCrossmint(chain);
   for (const seller of Object.keys(sellers))
     for (const generation of Object.keys(generations))
       await report.payment(`concierge mcp guest → ${seller}, MCP ${generation}`, { chain, settler: reference }, () =>

@@ -221,7 +221,8 @@ func (c *Cashier) sign(ctx context.Context, ledger Ledger, f *flight, user strin
 // authorize returns an owed refund as the Host's wallet has signed it. Errors:
 // [*Refused] when the wallet can't pay.
 func (c *Cashier) authorize(ctx context.Context, user string, r Payment) (Payment, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	// A wallet that is kept elsewhere may take longer than one question.
+	ctx, cancel := context.WithTimeout(ctx, 3*askTimeout)
 	defer cancel()
 	if c.Wallet == nil {
 		return r, refuse(ReasonNoWallet, "%v", ErrNoWallet)

@@ -84,6 +84,10 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 		return s.recover(w, r, in.Email)
 	}
 	user, token, err := s.Hosts.Register(r.Context(), host.Registration{Email: in.Email, PayTo: payTo, Invite: in.Invite})
+	if errors.Is(err, host.ErrWallet) {
+		return &problem{status: http.StatusServiceUnavailable, code: "wallet_unavailable", cause: err,
+			detail: "You could not be given a wallet. Repeat the request in a few minutes, or send the wallet_address of one that you have."}
+	}
 	if err != nil {
 		return err
 	}

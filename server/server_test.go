@@ -73,7 +73,8 @@ func newWorld(t *testing.T, between ...settle) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.chain.Close() })
-	if w.client, err = evm.NewClient(t.Context(), w.chain.RPC(), evm.Options{Poll: 5 * time.Millisecond, Finality: 1}); err != nil {
+	if w.client, err = evm.NewClient(t.Context(), w.chain.RPC(), evm.Options{Poll: 5 * time.Millisecond, Finality: 1,
+		Factories: []x402.Address{x402.Address(devnet.DeterministicFactory())}}); err != nil {
 		t.Fatal(err)
 	}
 	gas := w.wallet(0)
@@ -213,13 +214,10 @@ func (w *world) raw(method, path, token string, body any) (int, []byte) {
 	return resp.StatusCode, raw
 }
 
-func (w *world) guest(o owner, purse *wallet.Local, protocol string) *guest.Host {
+func (w *world) guest(o owner, purse wallet.Signer, protocol string) *guest.Host {
 	w.t.Helper()
-	c := guest.Config{Version: "test", Protocol: protocol, Purse: w.purse(),
+	c := guest.Config{Version: "test", Protocol: protocol, Wallet: purse, Purse: w.purse(),
 		Policy: guest.Policy{Network: x402.BaseSepolia, MaxPrice: 100 * x402.USD}}
-	if purse != nil {
-		c.Wallet = purse
-	}
 	h, err := guest.Dial(w.t.Context(), o.URL, c)
 	if err != nil {
 		w.t.Fatal(err)

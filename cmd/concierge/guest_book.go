@@ -26,7 +26,7 @@ func newGuestBook(g *guestFlags) *cobra.Command {
 			if err := g.needHosts(); err != nil {
 				return err
 			}
-			desk, done, err := g.desk(cmd, true)
+			desk, done, err := g.desk(cmd, g.paying(cmd))
 			if err != nil {
 				return err
 			}

@@ -24,7 +24,7 @@ func newGuestEvents(g *guestFlags) *cobra.Command {
 			if err := g.needHosts(); err != nil {
 				return err
 			}
-			desk, done, err := g.desk(cmd, false)
+			desk, done, err := g.desk(cmd, g.none)
 			if err != nil {
 				return err
 			}

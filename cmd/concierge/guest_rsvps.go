@@ -18,7 +18,7 @@ func newGuestRSVPs(g *guestFlags) *cobra.Command {
 		Long:  "Shows what was booked from this folder with its wallet. The Hosts are asked what has become of it:\nthose of --host, or else all.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			desk, done, err := g.desk(cmd, true)
+			desk, done, err := g.desk(cmd, g.look)
 			if err != nil {
 				return err
 			}

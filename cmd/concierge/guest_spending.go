@@ -30,7 +30,7 @@ func newGuestSpending(g *guestFlags) *cobra.Command {
 				}
 				fmt.Fprintf(cmd.ErrOrStderr(), "Wrote %s. Only you should edit it.\n", path)
 			}
-			desk, done, err := g.desk(cmd, true)
+			desk, done, err := g.desk(cmd, g.look)
 			if err != nil {
 				return err
 			}

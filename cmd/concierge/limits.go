@@ -51,7 +51,7 @@ func newUserUsage(data *string) *cobra.Command {
 			"same quotas as this command. A running server writes what it counts every 10 seconds.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withQuotas(cmd.Context(), *data, quotas, func(h *host.Hosts) error {
+			return withConfig(cmd.Context(), host.Config{Dir: *data, Quotas: quotas}, func(h *host.Hosts) error {
 				id, err := h.UserID(args[0])
 				if err != nil {
 					return misuse("%v", err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -16,7 +17,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// Tests must not put anything into the keyring of whoever runs them.
+const envKeyring = "CONCIERGE_KEYRING"
+
 func TestMain(m *testing.M) {
+	os.Setenv(envKeyring, "false")
 	testscript.Main(m, map[string]func(){"concierge": main})
 }
 
@@ -24,6 +29,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true, Cmds: newStage(t).commands(),
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("CONCIERGE_HOME", e.WorkDir+"/home") // nobody's real purse
+			e.Setenv(envKeyring, "false")
 			return nil
 		}})
 }

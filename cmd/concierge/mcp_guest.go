@@ -112,7 +112,7 @@ func (m *mcpGuest) own(ctx context.Context) (guest.Config, []string, error) {
 		return c, nil, err
 	}
 	m.close = append(m.close, func() error { done(); return nil })
-	signer, err := m.guestFlags.open(m.prompt)
+	signer, err := m.guestFlags.open(ctx, m.unattended(m.prompt))
 	switch {
 	case err == nil:
 		c.Wallet = signer

@@ -42,6 +42,7 @@ type serveOptions struct {
 type hostsFlags struct {
 	data         string
 	signReceipts bool
+	wallets      hostWallets
 	maxOpen      int
 	idleAfter    time.Duration
 	quotas       host.Quotas
@@ -51,6 +52,7 @@ type hostsFlags struct {
 func (h *hostsFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&h.data, "data", "./data", "data directory")
 	cmd.Flags().BoolVar(&h.signReceipts, "sign-receipts", false, "have each Host sign its offers and receipts with its own wallet (x402 offer-receipt)")
+	h.wallets.add(cmd)
 	cmd.Flags().IntVar(&h.maxOpen, "max-open-hosts", store.DefaultMaxOpen, "how many Hosts have their file open at a time; fewer where the limit of open files (ulimit -n) is low")
 	cmd.Flags().DurationVar(&h.idleAfter, "idle-after", time.Minute, "how long a Host's file stays open that nobody uses")
 	cmd.Flags().StringVar(&h.backup.url, "backup", "", "have all that is written archived within a second: "+placeHelp+"; see 'concierge backup' and 'concierge restore'")
@@ -62,6 +64,9 @@ func (h *hostsFlags) valid() error {
 		if err := h.backup.valid(); err != nil {
 			return err
 		}
+	}
+	if err := h.wallets.valid(); err != nil {
+		return err
 	}
 	if h.maxOpen < 1 {
 		return misuse("--max-open-hosts %d: want 1 or more", h.maxOpen)
@@ -148,6 +153,9 @@ func openHosts(ctx context.Context, h hostsFlags, n *networkFlags, f payments.Fa
 	}
 	open := host.Config{Dir: h.data, Network: n.name, Payments: config, SignReceipts: h.signReceipts,
 		MaxOpen: h.maxOpen, Idle: h.idleAfter, Quotas: h.quotas, Log: log}
+	if open.Crossmint, open.AtCrossmint, err = h.wallets.open(config.Network); err != nil {
+		return nil, nil, err
+	}
 	stopArchiving := func() error { return nil }
 	if h.backup.url != "" {
 		a, err := h.backup.open(ctx, h.data, n.name, log)

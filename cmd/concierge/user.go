@@ -37,11 +37,12 @@ func userID(h *host.Hosts, arg string) (string, error) {
 
 // withHosts opens a data directory for a command that takes no payments.
 func withHosts(ctx context.Context, data string, do func(*host.Hosts) error) error {
-	return withQuotas(ctx, data, host.Quotas{}, do)
+	return withConfig(ctx, host.Config{Dir: data}, do)
 }
 
-func withQuotas(ctx context.Context, data string, q host.Quotas, do func(*host.Hosts) error) error {
-	hosts, err := host.Open(ctx, host.Config{Dir: data, Quotas: q, Log: slog.New(slog.DiscardHandler)})
+func withConfig(ctx context.Context, c host.Config, do func(*host.Hosts) error) error {
+	c.Log = slog.New(slog.DiscardHandler)
+	hosts, err := host.Open(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -50,6 +51,8 @@ func withQuotas(ctx context.Context, data string, q host.Quotas, do func(*host.H
 
 func newUserAdd(data *string) *cobra.Command {
 	var address string
+	var wallets hostWallets
+	var network networkFlags
 	cmd := &cobra.Command{
 		Use:   "add EMAIL",
 		Short: "Register a user and print the owner token, once",
@@ -62,7 +65,11 @@ func newUserAdd(data *string) *cobra.Command {
 					return misuse("--wallet-address: %v", err)
 				}
 			}
-			return withHosts(cmd.Context(), *data, func(h *host.Hosts) error {
+			c, err := registering(*data, &wallets, &network)
+			if err != nil {
+				return err
+			}
+			return withConfig(cmd.Context(), c, func(h *host.Hosts) error {
 				u, token, err := h.Register(cmd.Context(), host.Registration{Email: args[0], PayTo: payTo})
 				if errors.Is(err, host.ErrEmail) {
 					return misuse("%v", err)
@@ -75,8 +82,25 @@ func newUserAdd(data *string) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&address, "wallet-address", "", "where guests pay to (default: a new wallet, kept in the user's file)")
+	cmd.Flags().StringVar(&address, "wallet-address", "", "where guests pay to (default: a new wallet)")
+	cmd.Flags().StringVar(&network.name, "network", onDevnet, "of a wallet at Crossmint: devnet, base-sepolia or base")
+	wallets.add(cmd)
 	return cmd
+}
+
+// registering is the configuration of who adds users and takes no payments.
+func registering(data string, wallets *hostWallets, n *networkFlags) (host.Config, error) {
+	c := host.Config{Dir: data}
+	if err := wallets.valid(); err != nil || wallets.where == walletsLocal {
+		return c, err
+	}
+	network, err := n.network()
+	if err != nil {
+		return c, err
+	}
+	c.Network = n.name
+	c.Crossmint, c.AtCrossmint, err = wallets.open(network)
+	return c, err
 }
 
 func newUserList(data *string) *cobra.Command {

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/x402"
@@ -74,9 +73,12 @@ func (o *removeOptions) remove(cmd *cobra.Command, h *host.Hosts, who string) er
 	}
 	if !d.Wallet.IsZero() {
 		fmt.Fprintf(notice, "The user's wallet %s %s. Its key will be in the export and nowhere else.\n", d.Wallet, o.worth(ctx, d.Wallet))
-		if export.Passphrase, err = exportPassphrase(notice); err != nil {
+		if export.Passphrase, err = exportPassphrase(ctx, notice); err != nil {
 			return err
 		}
+	}
+	if !d.Crossmint.IsZero() {
+		fmt.Fprintf(notice, "The user's wallet %s %s. It is at Crossmint, as userId:%s, and stays there.\n", d.Crossmint, o.worth(ctx, d.Crossmint), user)
 	}
 	if !o.yes && !confirmed(cmd.InOrStdin(), notice, user) {
 		return errors.New("nothing is removed")
@@ -150,27 +152,13 @@ func confirmed(in io.Reader, notice io.Writer, user string) bool {
 	return strings.TrimSpace(line) == "yes"
 }
 
-// exportPassphrase returns the passphrase for the wallet in an export. A mistake in
-// it would lose the wallet, so a person types it twice.
-func exportPassphrase(notice io.Writer) (string, error) {
+// exportPassphrase returns the passphrase for the wallet in an export.
+func exportPassphrase(ctx context.Context, notice io.Writer) (string, error) {
 	if passphrase := os.Getenv(envExportPassphrase); passphrase != "" {
 		return passphrase, nil
 	}
-	if !term.IsTerminal(int(os.Stdin.Fd())) {
+	if !atTerminal() {
 		return "", misuse("a passphrase for the wallet in the export is missing: set %s, or run in a terminal to be asked", envExportPassphrase)
 	}
-	var typed [2]string
-	for i, prompt := range []string{"A passphrase for the wallet in the export: ", "The same again: "} {
-		fmt.Fprint(notice, prompt)
-		passphrase, err := term.ReadPassword(int(os.Stdin.Fd()))
-		fmt.Fprintln(notice)
-		if err != nil {
-			return "", err
-		}
-		typed[i] = string(passphrase)
-	}
-	if typed[0] != typed[1] || typed[0] == "" {
-		return "", errors.New("the two are not the same; nothing is removed")
-	}
-	return typed[0], nil
+	return askTwice(ctx, ask, notice, "A passphrase for the wallet in the export: ")
 }

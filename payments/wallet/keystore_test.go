@@ -190,3 +190,63 @@ func TestCreateWhereItCannot(t *testing.T) {
 		t.Errorf("%v, %v", w, err)
 	}
 }
+
+// Whose wallet a file is of is known before it opens; who signs with it later needs
+// its passphrase then.
+func TestLater(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "wallet.json")
+	made, err := wallet.Create(path, passphrase, wallet.Light, random())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if address, err := wallet.Whose(path); err != nil || address != made.Address() {
+		t.Errorf("%s, %v", address, err)
+	}
+	r := required()
+	a := x402.Authorization{From: made.Address(), To: r.PayTo, Value: r.Amount, ValidBefore: x402.NewUint256(1)}
+	want, err := made.SignAuthorization(t.Context(), r, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		passphrase string
+		want       error
+	}{{passphrase, nil}, {passphrase + "x", wallet.ErrPassphrase}} {
+		later, err := wallet.Later(path, test.passphrase)
+		if err != nil || later.Address() != made.Address() {
+			t.Fatalf("%v, %v", later, err)
+		}
+		for range 2 {
+			if got, err := later.SignAuthorization(t.Context(), r, a); !errors.Is(err, test.want) || err == nil && !bytes.Equal(got, want) {
+				t.Errorf("%x, %v", got, err)
+			}
+		}
+	}
+	silent := filepath.Join(dir, "silent.json") // that does not say whose it is
+	sealed, err := made.Seal(passphrase, wallet.Light)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(silent, bytes.Replace(sealed, []byte(`"address"`), []byte(`"address_"`), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if later, err := wallet.Later(silent, passphrase); err != nil || later.Address() != made.Address() {
+		t.Errorf("%v, %v", later, err)
+	}
+	large := filepath.Join(dir, "large.json")
+	if err := os.WriteFile(large, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{large, filepath.Join(dir, "missing.json")} {
+		if _, err := wallet.Whose(bad); err == nil || errors.Is(err, wallet.ErrNoWallet) == (bad == large) {
+			t.Errorf("%s: %v", bad, err)
+		}
+		if _, err := wallet.Later(bad, passphrase); err == nil {
+			t.Errorf("%s opens", bad)
+		}
+	}
+	if err := made.Save(path, "another", wallet.Light); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("written over: %v", err)
+	}
+}

@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/ethereum/go-ethereum/accounts/keystore"
 	"github.com/ethereum/go-ethereum/common"
@@ -104,18 +105,57 @@ func FromEnv(name string) (*Local, error) {
 
 // Open reads an encrypted keystore file. Errors: [ErrNoWallet], [ErrPassphrase].
 func Open(path, passphrase string) (*Local, error) {
-	sealed, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s", ErrNoWallet, path)
-	}
+	sealed, err := read(path)
 	if err != nil {
-		return nil, fmt.Errorf("open keystore: %w", err)
+		return nil, err
 	}
 	l, err := Unseal(sealed, passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("open keystore %s: %w", path, err)
 	}
 	return l, nil
+}
+
+// Later is [Open] put off until the wallet first signs: what a passphrase is worth
+// it takes in time. Until then nobody knows whether the passphrase is right.
+func Later(path, passphrase string) (Signer, error) {
+	address, err := Whose(path)
+	if err != nil || address.IsZero() {
+		return Open(path, passphrase) // which says why, or whose it is
+	}
+	return &later{address, sync.OnceValues(func() (*Local, error) { return Open(path, passphrase) })}, nil
+}
+
+type later struct {
+	address x402.Address
+	open    func() (*Local, error)
+}
+
+func (l *later) Address() x402.Address { return l.address }
+
+func (l *later) SignAuthorization(ctx context.Context, r x402.Requirements, a x402.Authorization) (x402.Signature, error) {
+	opened, err := l.open()
+	if err != nil {
+		return nil, err
+	}
+	return opened.SignAuthorization(ctx, r, a)
+}
+
+// read returns a keystore file, or so much of it that it is too large.
+func read(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s", ErrNoWallet, path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open keystore: %w", err)
+	}
+	defer file.Close()
+	sealed, err := io.ReadAll(io.LimitReader(file, maxSealed+1))
+	if err != nil {
+		return nil, fmt.Errorf("open keystore: %w", err)
+	}
+	return sealed, nil
 }
 
 // Create makes a new account and writes it to a new keystore file, readable by
@@ -125,14 +165,37 @@ func Create(path, passphrase string, strength Strength, rand io.Reader) (*Local,
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := l.Seal(passphrase, strength)
-	if err != nil {
+	if err := l.Save(path, passphrase, strength); err != nil {
 		return nil, err
 	}
-	if err := writeNew(path, sealed); err != nil {
-		return nil, fmt.Errorf("create keystore: %w", err)
-	}
 	return l, nil
+}
+
+// Save writes the account to a new keystore file, as [Create] does. Errors:
+// [fs.ErrExist].
+func (l *Local) Save(path, passphrase string, strength Strength) error {
+	sealed, err := l.Seal(passphrase, strength)
+	if err != nil {
+		return err
+	}
+	if err := writeNew(path, sealed); err != nil {
+		return fmt.Errorf("create keystore: %w", err)
+	}
+	return nil
+}
+
+// Whose returns the account that a keystore file says it is of, which nobody has
+// proved; it is zero if the file does not say. Errors: [ErrNoWallet].
+func Whose(path string) (x402.Address, error) {
+	sealed, err := read(path)
+	if err != nil {
+		return x402.Address{}, err
+	}
+	address, err := inspect(sealed)
+	if err != nil {
+		return x402.Address{}, fmt.Errorf("open keystore %s: not a keystore: %w", path, err)
+	}
+	return address, nil
 }
 
 // writeNew writes a file that must survive, or not be there at all: a wallet
@@ -245,17 +308,27 @@ func (l *Local) Address() x402.Address { return l.address }
 
 // SignAuthorization implements [Signer].
 func (l *Local) SignAuthorization(_ context.Context, r x402.Requirements, a x402.Authorization) (x402.Signature, error) {
-	if a.From != l.address {
-		return nil, fmt.Errorf("sign payment: it is from %s, not from this wallet", a.From)
+	domain, err := Pays(l.address, r, a)
+	if err != nil {
+		return nil, err
+	}
+	return evm.Sign(l.key, domain.Digest(a))
+}
+
+// Pays checks what every [Signer] must before it signs: that a is from this wallet
+// and pays exactly what r asks for. It returns the domain to sign in.
+func Pays(wallet x402.Address, r x402.Requirements, a x402.Authorization) (evm.Domain, error) {
+	if a.From != wallet {
+		return evm.Domain{}, fmt.Errorf("sign payment: it is from %s, not from this wallet", a.From)
 	}
 	if a.To != r.PayTo || a.Value != r.Amount {
-		return nil, errors.New("sign payment: it does not pay what is required")
+		return evm.Domain{}, errors.New("sign payment: it does not pay what is required")
 	}
 	domain, err := evm.DomainOf(r)
 	if err != nil {
-		return nil, fmt.Errorf("sign payment: %w", err)
+		return evm.Domain{}, fmt.Errorf("sign payment: %w", err)
 	}
-	return evm.Sign(l.key, domain.Digest(a))
+	return domain, nil
 }
 
 // SignHash implements [evm.Key].

@@ -35,7 +35,7 @@ const exportNote = `user.json      the account
 events.jsonl   its events, one a line, as the server's API shows them
 rsvps.jsonl    their RSVPs, one a line, with payments and refunds
 host.db        all of it as the server had it: an SQLite database
-wallet.json    the wallet that guests paid to, if the server held it: a keystore
+wallet.json    the wallet that guests paid to, if the server held its key: a keystore
                (Web3 Secret Storage), to be opened by any Ethereum wallet with the
                passphrase that was given for the export. The wallet inside of
                host.db opens on that server alone.
@@ -82,17 +82,17 @@ func (h *Hosts) export(ctx context.Context, u store.User, file *store.Host, e Ex
 	return store.SyncDir(dir)
 }
 
-// keystore is the user's wallet under the export's passphrase; nil if there is none
+// keystore is the user's wallet under the export's passphrase; nil if its key is not
 // here.
 func (h *Hosts) keystore(ctx context.Context, user string, file *store.Host, e Export) ([]byte, error) {
-	w, err := h.held(ctx, user, file)
+	p, err := h.purse(ctx, user, file)
 	switch {
-	case err != nil || w == nil:
+	case err != nil || p.key == nil:
 		return nil, err
 	case e.Passphrase == "":
 		return nil, ErrNoPassphrase
 	}
-	return w.Seal(e.Passphrase, e.Strength)
+	return p.key.Seal(e.Passphrase, e.Strength)
 }
 
 func (h *Hosts) writeExport(ctx context.Context, out io.Writer, u store.User, file *store.Host, copied string, keystore []byte) error {

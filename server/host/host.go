@@ -29,7 +29,7 @@ import (
 	"time"
 
 	"github.com/events-concierge/concierge/payments"
-	"github.com/events-concierge/concierge/payments/wallet"
+	"github.com/events-concierge/concierge/payments/wallet/crossmint"
 	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
 )
@@ -46,8 +46,13 @@ type Config struct {
 	// Wallet, Log, Now and Rand are set by Open.
 	Payments payments.Config
 	// SignReceipts has the Hosts sign their offers and receipts, each with its own
-	// wallet. A Host whose guests pay to an address elsewhere signs nothing.
+	// wallet. A Host whose guests pay to an address elsewhere, or to a wallet at
+	// Crossmint, signs nothing.
 	SignReceipts bool
+	// Crossmint, if it is there, opens wallets of Hosts that are kept there, and with
+	// AtCrossmint makes those of new users.
+	Crossmint   *crossmint.Client
+	AtCrossmint bool
 	// Lease is for how long a Host is served without another look at whether its
 	// user is still there; [Hosts.Remove] waits until no other process can think
 	// so. It must be the same for all processes. Default 1 s.
@@ -104,6 +109,9 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	}
 	if c.Lease == 0 {
 		c.Lease = time.Second
+	}
+	if c.AtCrossmint && c.Crossmint == nil {
+		return nil, errors.New("there is no key to make wallets at Crossmint with")
 	}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
@@ -223,11 +231,8 @@ func (h *Hosts) hostOf(ctx context.Context, u store.User) (*tools.Host, error) {
 	if !h.SignReceipts {
 		return host, nil
 	}
-	// It stays: to unseal takes longer than to sign.
-	switch w, err := h.unseal(ctx, host); {
-	case err == nil:
-		host.Notary = w
-	case !errors.Is(err, payments.ErrNoWallet):
+	var err error
+	if host.Notary, err = h.notary(ctx, host); err != nil { // it stays: to unseal takes longer than to sign
 		return nil, fmt.Errorf("open the wallet of %s: %w", u.ID, err)
 	}
 	return host, nil
@@ -243,35 +248,6 @@ func (h *Hosts) ledger(ctx context.Context, user string) (payments.Ledger, func(
 		return nil, nil, err
 	}
 	return host.Store, func() {}, nil
-}
-
-// wallet opens the wallet of a user's Host. Errors: [payments.ErrNoWallet].
-func (h *Hosts) wallet(ctx context.Context, user string) (payments.Signer, error) {
-	host, err := h.Host(ctx, user)
-	if err != nil {
-		return nil, err
-	}
-	return h.unseal(ctx, host)
-}
-
-// unseal opens the wallet that a Host's guests pay to, if it is kept here.
-// Errors: [payments.ErrNoWallet].
-func (h *Hosts) unseal(ctx context.Context, host *tools.Host) (*wallet.Local, error) {
-	sealed, err := host.Store.SealedWallet(ctx)
-	switch {
-	case err != nil:
-		return nil, err
-	case sealed == nil:
-		return nil, payments.ErrNoWallet
-	}
-	w, err := wallet.Unseal(sealed, h.passphrase(host.User))
-	switch {
-	case err != nil:
-		return nil, err
-	case w.Address() != host.PayTo:
-		return nil, payments.ErrNoWallet
-	}
-	return w, nil
 }
 
 // Close waits for payments under way, at most until ctx ends, and closes all

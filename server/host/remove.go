@@ -13,7 +13,6 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/events-concierge/concierge/payments"
-	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/store"
 )
@@ -31,10 +30,12 @@ type Departure struct {
 	// Exported: a removal was broken off after its export was written. Nothing is
 	// left to do but to go on, and the rest is zero.
 	Exported bool
-	// Wallet is the one that this server holds for the user; zero: none. Whatever
+	// Wallet is the one whose key this server holds for the user; zero: none. Whatever
 	// is in it can only be had with its key.
 	Wallet x402.Address
-	Open   []Unfinished
+	// Crossmint is the user's wallet if it is kept there, where it stays.
+	Crossmint x402.Address
+	Open      []Unfinished
 }
 
 // Departure looks at a user who is to be removed. A removal that was broken off
@@ -57,12 +58,12 @@ func (h *Hosts) Departure(ctx context.Context, user string) (d Departure, err er
 	if err != nil {
 		return d, err
 	}
-	w, err := h.held(ctx, user, file)
+	p, err := h.purse(ctx, user, file)
 	if err != nil {
 		return d, err
 	}
-	if w != nil {
-		d.Wallet = w.Address()
+	if d.Crossmint = p.crossmint; p.key != nil {
+		d.Wallet = p.key.Address()
 	}
 	d.Open, err = h.unfinishedOf(ctx, user, file)
 	return d, err
@@ -158,15 +159,6 @@ func (h *Hosts) retireUser(ctx context.Context, user string) error {
 // is no file yet gets an empty one.
 func (h *Hosts) file(user string) (*store.Host, error) {
 	return h.Files.Host(h.path(user)), h.Files.Make(h.path(user))
-}
-
-// held returns the wallet that is kept in a user's file, or nil.
-func (h *Hosts) held(ctx context.Context, user string, file *store.Host) (*wallet.Local, error) {
-	sealed, err := file.SealedWallet(ctx)
-	if err != nil || sealed == nil {
-		return nil, err
-	}
-	return wallet.Unseal(sealed, h.passphrase(user))
 }
 
 // unfinishedOf is [Hosts.Unfinished] of one user.

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base32"
@@ -9,9 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"github.com/events-concierge/concierge/payments/wallet"
-	"github.com/events-concierge/concierge/payments/x402"
 )
 
 // ErrEmail means that a text is not an email address.
@@ -41,29 +37,6 @@ func derive(secret []byte, purpose, value string) []byte {
 	mac := hmac.New(sha256.New, secret)
 	fmt.Fprintf(mac, "%s\x00%s", purpose, value)
 	return mac.Sum(nil)
-}
-
-// newWallet makes the wallet of a user who has none. It is in the user's file
-// before its address is told to anybody; should two try at once, the first one
-// stays.
-func (h *Hosts) newWallet(ctx context.Context, user string) (x402.Address, error) {
-	file := h.Files.Host(h.path(user))
-	passphrase := h.passphrase(user)
-	w, err := wallet.New(h.Rand)
-	if err != nil {
-		return x402.Address{}, err
-	}
-	sealed, err := w.Seal(passphrase, wallet.Light)
-	if err != nil {
-		return x402.Address{}, err
-	}
-	if sealed, err = file.KeepWallet(ctx, sealed); err != nil {
-		return x402.Address{}, err
-	}
-	if w, err = wallet.Unseal(sealed, passphrase); err != nil {
-		return x402.Address{}, err
-	}
-	return w.Address(), nil
 }
 
 // passphrase seals a user's wallet; its 256 secret bits need no slow scrypt.
