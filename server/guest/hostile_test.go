@@ -94,10 +94,10 @@ var refusals = map[string]struct {
 	"not JSON":              {`{"isError":`, nil},
 	"a question":            {`{"resultType":"input_required","inputRequests":{"a":{"method":"roots/list","params":{}}}}`, nil},
 	"too busy":              {`{"resultType":"input_required","inputRequests":{}}`, nil},
-	"JSON-RPC error 402": {`{"jsonrpc":"2.0","id":ID,"error":{"code":402,"message":"pay","data":` +
-		requiredV1(strings.Replace(honestV1, "50000", "1000001", 1)) + `}}`, guest.ErrTooExpensive},
-	"huge":               {`{"isError":true,"content":[{"type":"text","text":"` + strings.Repeat("x", 5<<20) + `"}]}`, nil},
-	"huge, and an entry": {strings.Replace(asks(required(honest)), `"isError":true`, `"isError":true,"padding":"`+strings.Repeat("x", 5<<20)+`"`, 1), nil},
+	"JSON-RPC error 402":    {`{"jsonrpc":"2.0","id":ID,"error":{"code":402,"message":"pay","data":` + requiredV1(strings.Replace(honestV1, "50000", "1000001", 1)) + `}}`, guest.ErrTooExpensive},
+	"JSON-RPC error 401":    {`{"jsonrpc":"2.0","id":ID,"error":{"code":401,"message":"pay","data":` + requiredV1(honestV1) + `}}`, nil},
+	"huge":                  {`{"isError":true,"content":[{"type":"text","text":"` + strings.Repeat("x", 5<<20) + `"}]}`, nil},
+	"huge, and an entry":    {strings.Replace(asks(required(honest)), `"isError":true`, `"isError":true,"padding":"`+strings.Repeat("x", 5<<20)+`"`, 1), nil},
 }
 
 func TestNothingIsSigned(t *testing.T) {
