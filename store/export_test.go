@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+
+	"modernc.org/sqlite"
 )
 
 // OpenHostSchema is OpenHost with migrations of the test's own.
@@ -78,6 +80,18 @@ func (h *Host) Pragma(ctx context.Context, name string) (write, read string, err
 		})
 	}
 	return write, read, err
+}
+
+// Cached is how many bytes of pages the connection that reads has in memory.
+func (h handle) Cached() (bytes int, err error) {
+	f := h.file()
+	c := <-f.read.idle
+	defer func() { f.read.idle <- c }()
+	err = c.conn.Raw(func(driver any) (err error) {
+		bytes, _, err = driver.(sqlite.DBStatus).Status(sqlite.DBStatusCacheUsed, false)
+		return err
+	})
+	return bytes, err
 }
 
 // Using runs f while the file is in use, with what it is known by while it is

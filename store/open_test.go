@@ -39,6 +39,14 @@ func TestOpenMakesPrivateFiles(t *testing.T) {
 	}
 }
 
+// A server may have hundreds of files open that were just made.
+func TestOpenKeepsLittleInMemory(t *testing.T) {
+	h := reopen(t, &host{path: filepath.Join(t.TempDir(), "h.db"), clock: &clock{}})
+	if bytes, err := h.Cached(); err != nil || bytes > 16<<10 {
+		t.Errorf("%d bytes of pages, %v", bytes, err)
+	}
+}
+
 func TestOpenOddNames(t *testing.T) {
 	for _, name := range []string{"a b.db", "what?.db", "100%.db", "%41.db", "#1.db", "a&mode=ro.db", "ü;'\".db", "file:x.db", "a+b.db"} {
 		t.Run(name, func(t *testing.T) {
