@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"io/fs"
 	"maps"
 	"slices"
@@ -82,12 +83,21 @@ func (h *Host) Pragma(ctx context.Context, name string) (write, read string, err
 	return write, read, err
 }
 
-// Cached is how many bytes of pages the connection that reads has in memory.
-func (h handle) Cached() (bytes int, err error) {
+// Cached is how many bytes of pages the connections that read and write have in
+// memory.
+func (h handle) Cached() (read, write int, err error) {
 	f := h.file()
 	c := <-f.read.idle
 	defer func() { f.read.idle <- c }()
-	err = c.conn.Raw(func(driver any) (err error) {
+	read, err = cached(c.conn)
+	if err == nil && f.write.stmts != nil {
+		write, err = cached(f.write.stmts.conn)
+	}
+	return read, write, err
+}
+
+func cached(c *sql.Conn) (bytes int, err error) {
+	err = c.Raw(func(driver any) (err error) {
 		bytes, _, err = driver.(sqlite.DBStatus).Status(sqlite.DBStatusCacheUsed, false)
 		return err
 	})
