@@ -111,7 +111,7 @@ func NewServer(version string, log *slog.Logger) *server.MCPServer {
 	// mcp-go's own reading of `_meta` keeps one of two members of the same name,
 	// and numbers as floats. A payment is read from the message itself.
 	hooks.AddOnRequestInitialization(func(ctx context.Context, _, message any) error {
-		if c := callOf(ctx); c != nil {
+		if c := callOf(ctx); c != nil && c.message == nil { // else [Call.Lift] has kept it
 			c.message, _ = message.(json.RawMessage)
 		}
 		return nil
