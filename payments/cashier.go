@@ -3,6 +3,7 @@ package payments
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -237,10 +238,17 @@ func (c *Cashier) key(p x402.Payment) ClaimKey {
 	return ClaimKey{Network: c.Network, Asset: c.Asset, Payer: p.Payload.Authorization.From, Nonce: p.Payload.Authorization.Nonce}
 }
 
-func (c *Cashier) newID(prefix string) (string, error) {
-	var id [16]byte
-	if _, err := io.ReadFull(c.Rand, id[:]); err != nil {
+// newID returns a prefix, the time and 128 random bits.
+func (c *Cashier) newID(prefix string) (string, error) { return NewID(prefix, c.Now(), c.Rand) }
+
+// NewID returns a prefix, the time to the millisecond and 128 random bits, in
+// hex. What is made at a time is in one place of an index, of which each commit
+// then writes few pages.
+func NewID(prefix string, now time.Time, random io.Reader) (string, error) {
+	var id [8 + 16]byte
+	binary.BigEndian.PutUint64(id[:8], uint64(now.UnixMilli()))
+	if _, err := io.ReadFull(random, id[8:]); err != nil {
 		return "", fmt.Errorf("%sid: %w", prefix, err)
 	}
-	return prefix + hex.EncodeToString(id[:]), nil
+	return prefix + hex.EncodeToString(id[2:]), nil // for ten thousand years
 }

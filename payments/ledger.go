@@ -55,6 +55,9 @@ type Payment struct {
 	Reason      x402.Reason    // why it failed
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
+	// Booked is true in what [Ledger.Confirm] returns when it has confirmed the
+	// RSVP just now. It is not kept.
+	Booked bool
 }
 
 // moved reports whether the money has moved, as far as the ledger knows.

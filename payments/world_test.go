@@ -271,6 +271,7 @@ func (p *process) call(ctx context.Context, o payments.Order, payment x402.Payme
 		if err != nil {
 			fmt.Fprintln(p.world, err)
 		}
+		paid.Booked = false // it tells of the call, not of the payment
 	}()
 	paid, ok, err := p.Repeat(ctx, o.User, o.Booking, payment)
 	if ok || err != nil {

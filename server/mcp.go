@@ -27,6 +27,7 @@ func (s *Server) serveMCP(w http.ResponseWriter, r *http.Request) error {
 	if err := simple(body); err != nil {
 		return err
 	}
+	body = c.Lift(body)
 	// Without sessions, request ids of different clients are alike, and a
 	// stranger's notice could cancel this one's call. Over HTTP a client cancels
 	// by hanging up.

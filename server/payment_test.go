@@ -66,7 +66,8 @@ func (w *world) quote(url string, arguments any) x402.PaymentRequired {
 func TestParallelCopies(t *testing.T) {
 	w := newWorld(t)
 	o := w.register("owner@example.org")
-	arguments := map[string]any{"event_id": w.event(o, map[string]any{"price": "0.05", "capacity": 1})}
+	arguments := map[string]any{"event_id": w.event(o, map[string]any{"price": "0.025", "capacity": 2}), "seats": 2,
+		"name": " Ada ", "email": "Ada@example.org"}
 	payment := sign(t, w.wallet(10*x402.USD), w.quote(o.URL, arguments), 2)
 	answers := make([]answer, 100)
 	var wg sync.WaitGroup

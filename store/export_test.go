@@ -2,9 +2,12 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"io/fs"
 	"maps"
 	"slices"
+
+	"modernc.org/sqlite"
 )
 
 // OpenHostSchema is OpenHost with migrations of the test's own.
@@ -81,6 +84,27 @@ func (h *Host) Pragma(ctx context.Context, name string) (write, read string, err
 		})
 	}
 	return write, read, err
+}
+
+// Cached is how many bytes of pages the connections that read and write have in
+// memory.
+func (h handle) Cached() (read, write int, err error) {
+	f := h.file()
+	c := <-f.read.idle
+	defer func() { f.read.idle <- c }()
+	read, err = cached(c.conn)
+	if err == nil && f.write.stmts != nil {
+		write, err = cached(f.write.stmts.conn)
+	}
+	return read, write, err
+}
+
+func cached(c *sql.Conn) (bytes int, err error) {
+	err = c.Raw(func(driver any) (err error) {
+		bytes, _, err = driver.(sqlite.DBStatus).Status(sqlite.DBStatusCacheUsed, false)
+		return err
+	})
+	return bytes, err
 }
 
 // Using runs f while the file is in use, with what it is known by while it is

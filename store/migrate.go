@@ -79,6 +79,10 @@ func prepareFile(ctx context.Context, c *sql.Conn, k kind, keep func(context.Con
 		if version, err = migrate(ctx, c, k, steps, keep); err != nil {
 			return err
 		}
+		// The pages that were written would stay in memory as long as the file is open.
+		if _, err := c.ExecContext(ctx, "PRAGMA shrink_memory"); err != nil {
+			return err
+		}
 	}
 	return nil
 }

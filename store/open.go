@@ -118,7 +118,7 @@ func open(ctx context.Context, path string, k kind, o Options, log *logState, vf
 		return nil, errors.Join(err, first.Close(), f.db.Close())
 	}
 	f.read = newReader(f.reading, first, extra, f.closing)
-	f.write = newWriter(f.connect, log, o.Now, f.closing)
+	f.write = newWriter(f.writing, log, o.Now, f.closing)
 	if o.Archive != nil && f.logged() { // by this, or by a process that is gone
 		o.Archive.Written(path)
 	}
@@ -150,6 +150,20 @@ func (f *file) reading(ctx context.Context) (*sql.Conn, error) {
 		return nil, err
 	}
 	if err := queryOnly(ctx, conn); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// writing returns the connection that writes. What a batch changes has room in
+// memory, so that it is written to the log once; and so has what its savepoints
+// keep, or SQLite makes a file for that.
+func (f *file) writing(ctx context.Context) (*sql.Conn, error) {
+	conn, err := f.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := conn.ExecContext(ctx, "PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY"); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil

@@ -39,6 +39,36 @@ func TestOpenMakesPrivateFiles(t *testing.T) {
 	}
 }
 
+// A server may have hundreds of files open that were just made.
+func TestOpenKeepsLittleInMemory(t *testing.T) {
+	h := reopen(t, &host{path: filepath.Join(t.TempDir(), "h.db"), clock: &clock{}})
+	if bytes, _, err := h.Cached(); err != nil || bytes > 16<<10 {
+		t.Errorf("%d bytes of pages, %v", bytes, err)
+	}
+}
+
+// Nor are the pages kept that were written, when no more are written.
+func TestWriterGivesMemoryBack(t *testing.T) {
+	files, clock := MustFiles(t, store.Options{})
+	files.Quiet()
+	h := hosts(t, files, 1)[0]
+	const little = 16 << 10
+	for n := range 3 {
+		h.event(t, fmt.Sprint("tea", n), nil)
+		clock.Advance(time.Minute)
+		files.Tend()
+		if _, bytes, err := h.Cached(); err != nil || bytes <= little {
+			t.Errorf("a minute after a write: %d bytes of pages, %v", bytes, err)
+		}
+	}
+	clock.Advance(time.Minute)
+	files.Tend()
+	if _, bytes, err := h.Cached(); err != nil || bytes > little {
+		t.Errorf("two minutes after a write: %d bytes of pages, %v", bytes, err)
+	}
+	h.event(t, "cake", nil)
+}
+
 func TestOpenOddNames(t *testing.T) {
 	for _, name := range []string{"a b.db", "what?.db", "100%.db", "%41.db", "#1.db", "a&mode=ro.db", "ü;'\".db", "file:x.db", "a+b.db"} {
 		t.Run(name, func(t *testing.T) {
@@ -269,7 +299,8 @@ func TestSettings(t *testing.T) {
 		"foreign_keys":       {"1", "1"},
 		"busy_timeout":       {"10000", "10000"},
 		"wal_autocheckpoint": {"0", "0"},
-		"cache_size":         {"-256", "-256"},
+		"cache_size":         {"-1024", "-256"},
+		"temp_store":         {"2", "0"}, // memory
 		"trusted_schema":     {"0", "0"},
 		"query_only":         {"0", "1"},
 	} {

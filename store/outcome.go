@@ -86,10 +86,12 @@ func (h *Host) change(ctx context.Context, what, id string, f func(context.Conte
 		if p, err = payment(ctx, t, id); err != nil {
 			return err
 		}
-		if err := f(ctx, &txPayment{p, t}); err != nil {
+		changed := &txPayment{p, t}
+		if err := f(ctx, changed); err != nil {
 			return err
 		}
 		p, err = payment(ctx, t, id)
+		p.Booked = changed.Booked
 		return err
 	})
 	if err != nil {
@@ -99,18 +101,16 @@ func (h *Host) change(ctx context.Context, what, id string, f func(context.Conte
 }
 
 func (t *txPayment) settle(ctx context.Context, s payments.Settlement) error {
-	r, err := rsvp(ctx, t.tx, t.RSVPID)
-	if err != nil {
-		return err
-	}
-	e, err := event(ctx, t.tx, r.EventID)
-	if err != nil {
+	var r RSVP
+	var cancelled bool // the event
+	if err := t.tx.row(ctx, `SELECT r.event_id, r.seats, r.status, e.cancelled FROM rsvps r JOIN events e ON e.id = r.event_id
+		WHERE r.id = ?`, t.RSVPID).Scan(&r.EventID, &r.Seats, &r.Status, &cancelled); err != nil {
 		return err
 	}
 	switch {
 	case r.Status == RSVPCancelled: // confirmed once, and the refund waits for this
 		return t.received(ctx, payments.Settled, s)
-	case e.Cancelled:
+	case cancelled:
 		if err := t.updateRSVP(ctx, RSVPPending, RSVPCancelled); err != nil {
 			return err
 		}
@@ -122,7 +122,7 @@ func (t *txPayment) settle(ctx context.Context, s payments.Settlement) error {
 	if err := t.received(ctx, payments.Settled, s); err != nil {
 		return err
 	}
-	return t.updateRSVP(ctx, RSVPPending, RSVPConfirmed)
+	return t.confirmRSVP(ctx, RSVPPending)
 }
 
 // received records the transfer of the money. A payment that was closed before
@@ -173,7 +173,7 @@ func (t *txPayment) settleLate(ctx context.Context, s payments.Settlement) error
 	if err := t.received(ctx, payments.Settled, s); err != nil {
 		return err
 	}
-	if err := t.updateRSVP(ctx, RSVPFailed, RSVPConfirmed); err != nil {
+	if err := t.confirmRSVP(ctx, RSVPFailed); err != nil {
 		return err
 	}
 	return takeSeats(ctx, t.tx, r.EventID, r.Seats)
@@ -197,6 +197,11 @@ func (t *txPayment) update(ctx context.Context, set string, args ...any) error {
 
 func (t *txPayment) updateRSVP(ctx context.Context, from, to RSVPStatus) error {
 	return one(t.tx.exec(ctx, `UPDATE rsvps SET status = ? WHERE id = ? AND status = ?`, to, t.RSVPID, from))
+}
+
+func (t *txPayment) confirmRSVP(ctx context.Context, from RSVPStatus) error {
+	t.Booked = true
+	return t.updateRSVP(ctx, from, RSVPConfirmed)
 }
 
 // one refuses a change that found its row in another state than the books

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -119,8 +120,8 @@ func (p *Files) survey(now time.Time) {
 				delete(p.entries, path)
 			}
 		default:
-			if err := e.file.read.trim(); err != nil {
-				p.o.Log.Error("a connection could not be closed", "err", err)
+			if err := errors.Join(e.file.read.trim(), e.file.write.trim()); err != nil {
+				p.o.Log.Error("a connection could not be closed, or trimmed", "err", err)
 			}
 			if e.file.log.behind() {
 				p.due[e] = true

@@ -25,6 +25,7 @@ type writer struct {
 	closing <-chan struct{}
 	lead    chan struct{} // has room for one: the caller that uses stmts
 	stmts   *statements   // nil until something is written
+	trims   int           // since something was written
 
 	mu    sync.Mutex
 	queue []*write
@@ -113,6 +114,7 @@ func (w *writer) leadFor(ctx context.Context, op *write) error {
 	runtime.Gosched() // whoever is about to come still gets in
 	batch := w.take(maxBatch)
 	w.finish(batch, w.commit(batch))
+	w.trims = 0
 	w.log.look(w.stmts)
 	return nil
 }
@@ -252,6 +254,22 @@ func (w *writer) withdraw(op *write) bool {
 		}
 	}
 	return false
+}
+
+// trim gives back what pages take of memory when nothing has been written between
+// two of its calls.
+func (w *writer) trim() error {
+	select {
+	case w.lead <- struct{}{}:
+		defer func() { <-w.lead }()
+	default:
+		return nil // something is
+	}
+	if w.trims++; w.trims != 2 || w.stmts == nil {
+		return nil
+	}
+	_, err := w.stmts.conn.ExecContext(context.Background(), "PRAGMA shrink_memory")
+	return err
 }
 
 // close ends the connection, after the batch under way and never to be led

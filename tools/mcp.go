@@ -45,6 +45,14 @@ type Call struct {
 	marked  json.RawMessage // what Marks stand for
 }
 
+// Lift keeps a JSON-RPC message for the tool that it calls, and returns it without
+// its payment: mcp-go reads all of a message five times, into maps, and a payment is
+// most of it. A transport need not have it done.
+func (c *Call) Lift(message []byte) []byte {
+	c.message = message
+	return x402.WithoutPayment(message)
+}
+
 type callKey struct{}
 
 // WithCall returns a context in which tools work for c.
@@ -111,7 +119,7 @@ func NewServer(version string, log *slog.Logger) *server.MCPServer {
 	// mcp-go's own reading of `_meta` keeps one of two members of the same name,
 	// and numbers as floats. A payment is read from the message itself.
 	hooks.AddOnRequestInitialization(func(ctx context.Context, _, message any) error {
-		if c := callOf(ctx); c != nil {
+		if c := callOf(ctx); c != nil && c.message == nil { // else [Call.Lift] has kept it
 			c.message, _ = message.(json.RawMessage)
 		}
 		return nil

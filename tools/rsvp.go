@@ -37,7 +37,7 @@ func (h *Host) booking(in RSVPInput) (b payments.Booking, err error) {
 		return b, err
 	}
 	b.EventID, b.Seats = in.EventID, in.Seats
-	b.RSVPID, err = h.newID("rsvp_", 16)
+	b.RSVPID, err = payments.NewID("rsvp_", h.Now(), h.Rand)
 	return b, explain(err)
 }
 
@@ -174,7 +174,7 @@ func (h *Host) receipt(ctx context.Context, b payments.Booking, p payments.Payme
 // process may have gone on with it since it was returned. One that failed is asked
 // for anew, with the reason; one that is not decided yet never is.
 func (h *Host) answer(ctx context.Context, b payments.Booking, p payments.Payment) (RSVP, *x402.SettleResponse, error) {
-	rsvp, err := h.Store.RSVP(ctx, p.RSVPID)
+	rsvp, err := h.outcome(ctx, b, p)
 	if err != nil {
 		receipt := payments.Receipt(p)
 		return RSVP{}, &receipt, explain(err)
@@ -200,6 +200,16 @@ func (h *Host) answer(ctx context.Context, b payments.Booking, p payments.Paymen
 		return RSVP{}, &receipt, h.askAgain(ctx, order, p.Reason, message)
 	}
 	return rsvpOf(rsvp), &receipt, nil
+}
+
+// outcome returns the RSVP of a payment. One that was confirmed just now is as the
+// booking says, and need not be read.
+func (h *Host) outcome(ctx context.Context, b payments.Booking, p payments.Payment) (store.RSVP, error) {
+	if !p.Booked {
+		return h.Store.RSVP(ctx, p.RSVPID)
+	}
+	return store.RSVP{ID: p.RSVPID, EventID: b.EventID, Seats: b.Seats, Status: store.RSVPConfirmed, Payer: p.Payer,
+		Name: b.Name, Email: b.Email, Amount: p.Amount, Payment: &p, CreatedAt: p.CreatedAt}, nil
 }
 
 // unreadable answers a payment that says nothing: with what is to be paid, if

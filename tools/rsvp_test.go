@@ -96,8 +96,8 @@ func TestFreeRSVP(t *testing.T) {
 	if diff := cmp.Diff(want, r); diff != "" {
 		t.Error(diff)
 	}
-	if len(r.ID) != len("rsvp_")+32 {
-		t.Errorf("the id %s has not 128 bits", r.ID)
+	if len(r.ID) != len("rsvp_")+12+32 {
+		t.Errorf("the id %s is not a time and 128 bits", r.ID)
 	}
 	got, err := h.GetRSVP(t.Context(), tools.GetRSVPInput{RSVPID: r.ID})
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 )
 
 // decodeVersion reads x402Version, and checks the whole document as decodeJSON
@@ -41,32 +42,22 @@ func decodeJSON(raw []byte, limit int, v any) error {
 	if _, err := d.Token(); err != io.EOF {
 		return ErrTrailing
 	}
-	members := json.NewDecoder(bytes.NewReader(whole))
-	members.UseNumber() // a float64 can't hold every number
-	if !unambiguous(members, false) {
+	if !unambiguous(whole, false) {
 		return fmt.Errorf("%w: a member occurs twice", ErrJSON)
 	}
 	return unmarshal(whole, v)
 }
 
-// unambiguous reports whether no object has a member twice. Two names that
+// unambiguous reports whether no object in a JSON value has a member twice. Two names that
 // differ in case count as the same, for encoding/json takes either and lets
 // the last one win, where other implementations see another payment; not so
 // in extensions, which are passed on as they are.
-func unambiguous(d *json.Decoder, caseMatters bool) bool {
-	start, err := d.Token()
-	if err != nil {
-		return false
-	}
-	if _, nested := start.(json.Delim); !nested {
-		return true
-	}
+func unambiguous(raw []byte, caseMatters bool) bool {
 	seen := map[string]bool{}
-	for d.More() {
+	for quoted, value := range parts(raw) {
 		within := caseMatters
-		if start == json.Delim('{') {
-			token, _ := d.Token()
-			name, _ := token.(string)
+		if raw[0] == '{' {
+			name := unquote(quoted)
 			within = caseMatters || name == "extensions"
 			if !caseMatters {
 				name = strings.ToLower(strings.ToUpper(name)) // both, as "ſ" is another "s"
@@ -76,12 +67,22 @@ func unambiguous(d *json.Decoder, caseMatters bool) bool {
 			}
 			seen[name] = true
 		}
-		if !unambiguous(d, within) {
+		if !unambiguous(raw[value.from:value.to], within) {
 			return false
 		}
 	}
-	_, err = d.Token()
-	return err == nil
+	return true
+}
+
+// unquote reads a JSON string.
+func unquote(quoted []byte) (s string) {
+	for _, c := range quoted {
+		if c == '\\' || c >= utf8.RuneSelf {
+			_ = json.Unmarshal(quoted, &s) // it is one
+			return s
+		}
+	}
+	return string(quoted[1 : len(quoted)-1])
 }
 
 // unmarshal reads raw, known to be JSON, into v. An error of one of this

@@ -227,7 +227,7 @@ func (h *Hosts) newHost(ctx context.Context, user string) (*known, error) {
 
 func (h *Hosts) hostOf(ctx context.Context, u store.User) (*tools.Host, error) {
 	host := &tools.Host{User: u.ID, PayTo: u.WalletAddress, Store: h.Files.Host(h.path(u.ID)), Cashier: h.Cashier,
-		Cache: h.cache, Quota: quota{h, u.ID}, Now: h.Now, Rand: h.Rand}
+		Cache: h.cache, Quota: &quota{hosts: h, user: u.ID}, Now: h.Now, Rand: h.Rand}
 	if !h.SignReceipts {
 		return host, nil
 	}

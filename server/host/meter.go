@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/events-concierge/concierge/store"
@@ -173,10 +174,14 @@ func (h *Hosts) size(user string) (bytes int64) {
 type quota struct {
 	hosts *Hosts
 	user  string
+	sure  atomic.Int64 // calls for which there is room for sure
 }
 
+// maxGrowth is more bytes than a call adds to a file and its log.
+const maxGrowth = 1 << 20
+
 // Event implements [tools.Quota].
-func (q quota) Event(ctx context.Context) (undo func(), err error) {
+func (q *quota) Event(ctx context.Context) (undo func(), err error) {
 	if err := q.Room(ctx); err != nil {
 		return nil, err
 	}
@@ -190,10 +195,17 @@ func (q quota) Event(ctx context.Context) (undo func(), err error) {
 	return func() { q.hosts.meter.undoEvent(dayOf{q.user, sum.Day}) }, nil
 }
 
-// Room implements [tools.Quota].
-func (q quota) Room(context.Context) error {
-	if most := q.hosts.Quotas.Bytes; most > 0 && q.hosts.size(q.user) >= most {
+// Room implements [tools.Quota]. Far from the limit the file is not looked at each
+// time.
+func (q *quota) Room(context.Context) error {
+	most := q.hosts.Quotas.Bytes
+	if most <= 0 || q.sure.Add(-1) >= 0 {
+		return nil
+	}
+	left := most - q.hosts.size(q.user)
+	if left <= 0 {
 		return tools.OverLimit("This host has stored as much as it may. Its owner can ask whoever runs the server for more.", 0)
 	}
+	q.sure.Store(min(left/maxGrowth, 100))
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -154,7 +155,7 @@ func TestEventQuota(t *testing.T) {
 func TestStorageQuota(t *testing.T) {
 	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 	dir := t.TempDir()
-	h := metered(t, dir, &now, host.Quotas{Bytes: 10 << 20})
+	h := metered(t, dir, &now, host.Quotas{Bytes: 1 << 20})
 	user := mustRegister(t, h)
 	ada, err := h.Host(t.Context(), user)
 	if err != nil {
@@ -189,6 +190,33 @@ func TestStorageQuota(t *testing.T) {
 	}
 	if u, err := h.Usage(t.Context(), user); err != nil || u.Bytes < file.Size() || u.Events != 1 || u.Limits.Bytes != 1000 {
 		t.Errorf("%+v, %v", u, err)
+	}
+}
+
+// Far from the limit the file is not looked at for each call, and near it is.
+func TestStorageQuotaIsReached(t *testing.T) {
+	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	const most = 3 << 20
+	h := metered(t, t.TempDir(), &now, host.Quotas{Bytes: most})
+	user := mustRegister(t, h)
+	ada, err := h.Host(t.Context(), user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("ü", 10_000)
+	for n := 0; ; n++ {
+		_, err := ada.CreateEvent(t.Context(), tools.CreateEventInput{Title: "Opera", Description: long, StartsAt: "2026-07-01T19:00:00Z"})
+		u, usageErr := h.Usage(t.Context(), user)
+		if usageErr != nil || u.Bytes > most+100_000 {
+			t.Fatalf("after %d events: %+v, %v", n, u, usageErr)
+		}
+		var over *tools.Error
+		if errors.As(err, &over) && over.Code == tools.CodeOverLimit && u.Bytes >= most {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
