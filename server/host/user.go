@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/events-concierge/concierge/payments/wallet"
@@ -68,3 +69,9 @@ func (h *Hosts) newWallet(ctx context.Context, user string) (x402.Address, error
 
 // passphrase seals a user's wallet; its 256 secret bits need no slow scrypt.
 func (h *Hosts) passphrase(user string) string { return hex.EncodeToString(h.derive("wallet", user)) }
+
+// VisitorPassphrase seals the wallet of a visitor of the server's agent, as a
+// user's wallet is sealed.
+func (h *Hosts) VisitorPassphrase(visitor int64) string {
+	return hex.EncodeToString(h.derive("visitor", strconv.FormatInt(visitor, 10)))
+}
