@@ -35,15 +35,16 @@ type command struct {
 }
 
 var (
-	urlWord   = regexp.MustCompile(`(?i)\bhttps?://[^\s<>"']+`)
-	idWord    = regexp.MustCompile(`\b(evt|rsvp)_[A-Za-z0-9_-]+\b`)
-	seatWords = regexp.MustCompile(`\b(?:for )?(\d{1,4}|an?|one|two|three|four|five|six|seven|eight|nine|ten) (?:seats?|tickets?|places?|spots?|people|persons?)\b`)
-	forWords  = regexp.MustCompile(`\bfor (\d{1,4}|one|two|three|four|five|six|seven|eight|nine|ten|me|us)$`)
-	nthWord   = regexp.MustCompile(`(?:#|\b(?:number|no|nr|event|rsvp|booking|item) )(\d{1,4})\b|\b(\d{1,4})(?:st|nd|rd|th)?\b`)
-	ordinals  = regexp.MustCompile(`\b(first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth)\b`)
-	polite    = regexp.MustCompile(`^(?:(?:please|hey|hi|hello|ok|okay|can|could|would|will|you|i|we|want|wanna|like|to|need|let|me|us|the agent|just|now|id|i'd) )+`)
-	filler    = regexp.MustCompile(`\b(?:please|the|a|an|me|my|to|at|on|of|for|and|with|one|event|events|rsvp|booking|ticket|tickets|seat|seats|it|that|this|about|some|any|all|up|is|are|there|what|what's|whats|which|upcoming|coming)\b`)
-	notWords  = regexp.MustCompile(`[^\p{L}\p{N}#'_$.-]+`)
+	urlWord    = regexp.MustCompile(`(?i)\bhttps?://[^\s<>"']+`)
+	idWord     = regexp.MustCompile(`\b(evt|rsvp)_[A-Za-z0-9_-]+\b`)
+	seatWords  = regexp.MustCompile(`\b(?:for )?(\d{1,4}|an?|one|two|three|four|five|six|seven|eight|nine|ten) (?:seats?|tickets?|places?|spots?|people|persons?)\b`)
+	forWords   = regexp.MustCompile(`\bfor (\d{1,4}|one|two|three|four|five|six|seven|eight|nine|ten|me|us)$`)
+	nthWord    = regexp.MustCompile(`(?:#|\b(?:number|no|nr|event|rsvp|booking|item) )(\d{1,4})\b|\b(\d{1,4})(?:st|nd|rd|th)?\b`)
+	bareNumber = regexp.MustCompile(`^#?\d{1,4}$`)
+	ordinals   = regexp.MustCompile(`\b(first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth)\b`)
+	polite     = regexp.MustCompile(`^(?:(?:please|hey|hi|hello|ok|okay|can|could|would|will|you|i|we|want|wanna|like|to|need|let|me|us|the agent|just|now|id|i'd) )+`)
+	filler     = regexp.MustCompile(`\b(?:please|the|a|an|me|my|to|at|on|of|for|and|with|one|event|events|rsvp|booking|ticket|tickets|seat|seats|it|that|this|about|some|any|all|up|is|are|there|what|what's|whats|which|get|upcoming|coming)\b`)
+	notWords   = regexp.MustCompile(`[^\p{L}\p{N}#'_$.-]+`)
 )
 
 var numbers = map[string]int{"a": 1, "an": 1, "me": 1, "one": 1, "two": 2, "us": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
@@ -63,23 +64,26 @@ var verbs = []struct {
 	words *regexp.Regexp
 }{
 	{verbHelp, regexp.MustCompile(`\b(?:help|commands|what can you do|how does this work)\b`)},
-	{verbRSVPs, regexp.MustCompile(`\b(?:(?:my|show|list) (?:own )?(?:rsvps?|bookings?|tickets?|reservations?)|what (?:have|did) i (?:booked|book)|^rsvps|^bookings|my events)\b`)},
+	{verbRSVPs, regexp.MustCompile(`\b(?:(?:(?:show|list) )?(?:my|show|list) (?:own )?(?:rsvps?|bookings?|tickets?|reservations?|events i booked)|what (?:have|did) i (?:booked|book)|^rsvps|^bookings)\b`)},
 	{verbCancel, regexp.MustCompile(`\b(?:cancel|call off|refund|unbook)\b`)},
 	{verbWallet, regexp.MustCompile(`\b(?:wallet|balance|my address|how much (?:money|usdc)|top up|funds?|deposit)\b`)},
 	{verbSpending, regexp.MustCompile(`\b(?:spending|spent|budget|limits?|payments|expenses)\b`)},
 	{verbLeave, regexp.MustCompile(`\b(?:leave|disconnect|forget|remove)\b`)},
 	{verbHosts, regexp.MustCompile(`\b(?:hosts|(?:my|which) host)\b`)},
-	{verbBook, regexp.MustCompile(`\b(?:book|reserve|rsvp to|rsvp for|rsvp|buy|sign (?:me )?up|get (?:me )?(?:a |an |\d+ |two |three |four )?(?:tickets?|seats?)|attend|go to)\b`)},
+	{verbBook, regexp.MustCompile(`\b(?:book|reserve|rsvp to|rsvp for|rsvp|buy|sign (?:me )?up|get me|attend|go to)\b`)},
 	{verbDetails, regexp.MustCompile(`\b(?:details?|tell me (?:more )?about|more about|more on|about|info|information|describe|when is|where is|how much is)\b`)},
 	{verbFind, regexp.MustCompile(`\b(?:list|find|search|look for|looking for|show|events?|what's on|whats on|anything|happening)\b`)},
 	{verbConnect, regexp.MustCompile(`\b(?:connect|add|use|open|host)\b`)},
 }
 
+// getSome is how some say that they want to book.
+var getSome = regexp.MustCompile(`\bget ((?:\d{1,4}|an?|one|two|three|four|five|six) (?:seats?|tickets?))\b`)
+
 // parse reads a sentence.
 func parse(text string) command {
 	if u := urlWord.FindString(text); u != "" {
 		c := command{verb: verbConnect, url: strings.TrimRight(u, ".,;:!?)]}")}
-		if verbs[5].words.MatchString(strings.ToLower(text)) {
+		if said, _ := verbOf(strings.ToLower(strings.Replace(text, u, "", 1))); said == verbLeave {
 			c.verb = verbLeave
 		}
 		return c
@@ -93,15 +97,17 @@ func parse(text string) command {
 	if s == "hi" || s == "hello" || s == "hey" {
 		return command{verb: verbHelp}
 	}
-	s = polite.ReplaceAllString(s, "")
+	s = getSome.ReplaceAllString(polite.ReplaceAllString(s, ""), "book $1")
 	c := command{id: id}
-	s = strings.ReplaceAll(s, strings.ToLower(id), " ")
+	if id != "" {
+		s = strings.ReplaceAll(s, strings.ToLower(id), " ")
+	}
 	c.verb, s = verbOf(s)
 	if c.verb == verbUnknown {
 		switch {
 		case strings.HasPrefix(id, "evt_"):
 			c.verb = verbDetails
-		case regexp.MustCompile(`^#?\d{1,4}$`).MatchString(s):
+		case bareNumber.MatchString(s):
 			c.verb = verbDetails
 		default:
 			return command{}
@@ -138,12 +144,14 @@ func verbOf(s string) (verb, string) {
 	return verbs[best].verb, strings.TrimSpace(s[:at[0]] + " " + s[at[1]:])
 }
 
-// take takes what a pattern matches out of a sentence, and returns its number.
+// take takes what a pattern matches last out of a sentence, and returns its
+// number.
 func take(pattern *regexp.Regexp, s string) (int, string) {
-	m := pattern.FindStringSubmatchIndex(s)
-	if m == nil {
+	all := pattern.FindAllStringSubmatchIndex(s, -1)
+	if all == nil {
 		return 0, s
 	}
+	m := all[len(all)-1]
 	for i := 2; i < len(m); i += 2 {
 		if m[i] >= 0 {
 			return number(s[m[i]:m[i+1]]), s[:m[0]] + " " + s[m[1]:]
