@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -24,6 +25,7 @@ const (
 
 // What one address may do at the agent, if addresses are limited at all.
 const (
+	maxSeats = 64 // connections at a time
 	sayings  = 20 // at once
 	sayEvery = 2  // seconds, in the long run
 )
@@ -44,6 +46,13 @@ func (s *Server) agent(w http.ResponseWriter, r *http.Request) error {
 		return &problem{status: http.StatusForbidden, code: "wrong_origin",
 			detail: "Pages of this origin may not talk to the agent. Name it with --cors-origin if they should."}
 	}
+	client, counted := clientOf(r)
+	if counted {
+		if !s.seats.take(client) {
+			return &problem{status: http.StatusTooManyRequests, code: "over_limit", retry: 60, detail: "Your address has too many connections to the agent. Close some."}
+		}
+		defer s.seats.leave(client)
+	}
 	token, err := s.visitor(w, r)
 	if err != nil {
 		return err
@@ -52,7 +61,6 @@ func (s *Server) agent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return nil // it has answered
 	}
-	client, counted := clientOf(r)
 	return s.Agent.Serve(r.Context(), conn, &chat.Visitor{Token: token,
 		Say:    s.agentLimit(s.limits.say, client, counted, "You say too much at once. Wait a moment."),
 		Wallet: s.agentLimit(s.limits.register, client, counted, "Too many wallets were made from your address. Wait a minute.")})
@@ -97,6 +105,34 @@ func (s *Server) agentLimit(b *limit.Buckets[netip.Prefix], client netip.Prefix,
 			return &chat.OverLimit{Reason: refusal}
 		}
 		return nil
+	}
+}
+
+// seats counts the agent's connections by address: they are not among those that
+// the HTTP server knows.
+type seats struct {
+	mu    sync.Mutex
+	taken map[netip.Prefix]int
+}
+
+func (s *seats) take(client netip.Prefix) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taken[client] >= maxSeats {
+		return false
+	}
+	if s.taken == nil {
+		s.taken = map[netip.Prefix]int{}
+	}
+	s.taken[client]++
+	return true
+}
+
+func (s *seats) leave(client netip.Prefix) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taken[client]--; s.taken[client] == 0 {
+		delete(s.taken, client)
 	}
 }
 

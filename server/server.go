@@ -73,6 +73,7 @@ type Server struct {
 	marks    *tools.Marks
 	handler  http.Handler
 	codes    *rate.Limiter // that are sent to emails
+	seats    seats         // at the agent
 }
 
 // New returns the server; it listens to nothing yet.

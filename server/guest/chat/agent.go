@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	maxSockets = 1024 // at a time
+	maxSockets = 1024 // at a time, and an eighth of the descriptors that there may be
 	maxTabs    = 8    // of one conversation
 	maxTurns   = 64   // at a time: each may wait for Hosts and a model
 )
@@ -54,6 +54,7 @@ type Config struct {
 // Agent has all conversations of a server. Safe for concurrent use.
 type Agent struct {
 	Config
+	most  int             // sockets at a time
 	turns chan struct{}   // has room for those that are under way
 	open  context.Context // ends when Close begins
 	shut  context.CancelFunc
@@ -79,7 +80,10 @@ func New(c Config) *Agent {
 		c.Pause = pause
 	}
 	c.Policy = asking{c.Policy}
-	a := &Agent{Config: c, turns: make(chan struct{}, maxTurns), live: map[[sha256.Size]byte]*conversation{}}
+	a := &Agent{Config: c, most: maxSockets, turns: make(chan struct{}, maxTurns), live: map[[sha256.Size]byte]*conversation{}}
+	if may := store.DescriptorLimit() / 8; may > 0 {
+		a.most = min(a.most, may)
+	}
 	a.life, a.end = context.WithCancel(context.Background())
 	a.open, a.shut = context.WithCancel(a.life)
 	return a
@@ -143,7 +147,7 @@ func (a *Agent) enter() error {
 	switch {
 	case a.closing:
 		return errClosing
-	case a.sockets >= maxSockets:
+	case a.sockets >= a.most:
 		return errTooMany
 	}
 	a.sockets++

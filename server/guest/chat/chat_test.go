@@ -91,6 +91,10 @@ func TestPlainRequests(t *testing.T) {
 	if m := one(t, b.say("how much have I spent"), "spending"); !strings.Contains(m.Text, "$0.10") {
 		t.Errorf("spending: %q", m.Text)
 	}
+	if m := b.say("cancel"); one(t, m, "error").Code != "which" {
+		t.Errorf("a bare cancel: %+v", m)
+	}
+	one(t, b.say("rsvps"), "rsvps")
 	if m := one(t, b.say("cancel "+got.RSVP), "receipt"); into[shownReceipt](t, m).Status != "refunded" && into[shownReceipt](t, m).Status != "cancelled" {
 		t.Errorf("cancelled: %+v", m)
 	}

@@ -218,7 +218,9 @@ func (c *conversation) answer(ctx context.Context, approval int64, yes bool, v *
 // click has what was approved be done, after the turn under way. It is called
 // with mu locked.
 func (c *conversation) click(v *Visitor, question store.ChatMessage) error {
-	c.clicks = append(c.clicks, question)
+	if !slices.ContainsFunc(c.clicks, func(m store.ChatMessage) bool { return m.Approval == question.Approval }) {
+		c.clicks = append(c.clicks, question)
+	}
 	if c.cancel != nil {
 		return nil // that turn goes on with it
 	}

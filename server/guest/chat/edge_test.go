@@ -2,11 +2,16 @@ package chat_test
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/coder/websocket"
+
+	"github.com/events-concierge/concierge/server"
 )
 
 // A browser is known by a cookie that no script and no other site can use; a
@@ -91,6 +96,63 @@ func TestBadMessages(t *testing.T) {
 	}
 	ends(b, websocket.MessageBinary, `{"type":"cancel"}`, websocket.StatusUnsupportedData)
 	ends(w.open(""), websocket.MessageText, strings.Repeat("a", 9000), websocket.StatusMessageTooBig)
+}
+
+// elsewhere serves the same agent to clients that seem to come from an address.
+func (w *world) elsewhere(t *testing.T, address string, c server.Config) string {
+	t.Helper()
+	c.Hosts, c.Version, c.Agent, c.Log = w.hosts, "test", w.agent, slog.New(slog.DiscardHandler)
+	web := server.New(c)
+	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		r.RemoteAddr = address
+		web.ServeHTTP(rw, r)
+	}))
+	t.Cleanup(s.Close)
+	return "ws" + strings.TrimPrefix(s.URL, "http") + "/agent"
+}
+
+// One address can neither say too much nor take all places.
+func TestOneAddress(t *testing.T) {
+	w := newWorld(t).start()
+	url := w.elsewhere(t, "192.0.2.1:443", server.Config{Limits: server.DefaultLimits()})
+	var conns []*websocket.Conn
+	for n := 1; ; n++ {
+		conn, resp, err := websocket.Dial(t.Context(), url, nil)
+		if err != nil {
+			if resp == nil || resp.StatusCode != http.StatusTooManyRequests || n != 65 {
+				t.Errorf("connection %d: %v, %v", n, resp, err)
+			}
+			break
+		}
+		t.Cleanup(func() { conn.CloseNow() })
+		conns = append(conns, conn)
+	}
+	b := &tab{t: t, conn: conns[0]}
+	b.until("history")
+	for range 60 { // of which 20 may come at once
+		b.send(map[string]any{"type": "cancel"})
+	}
+	if m := one(t, b.until("error"), "error"); m.Code != "over_limit" {
+		t.Errorf("%+v", m)
+	}
+}
+
+// Where people come by https, the cookie goes nowhere else.
+func TestSecureCookie(t *testing.T) {
+	w := newWorld(t).start()
+	at := w.elsewhere(t, "127.0.0.1:1", server.Config{PublicURL: &url.URL{Scheme: "https", Host: "events.example.org"}})
+	for origin, want := range map[string]int{"https://events.example.org": http.StatusSwitchingProtocols, "https://events.example.org.evil": http.StatusForbidden} {
+		conn, resp, err := websocket.Dial(t.Context(), at, &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {origin}}})
+		if resp == nil || resp.StatusCode != want {
+			t.Fatalf("%s: %v, %v", origin, resp, err)
+		}
+		if err == nil {
+			conn.CloseNow()
+			if set := resp.Header.Get("Set-Cookie"); !strings.Contains(set, "; Secure") {
+				t.Errorf("the cookie is %q", set)
+			}
+		}
+	}
 }
 
 // A conversation is open in so many places and no more.

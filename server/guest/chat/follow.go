@@ -111,21 +111,27 @@ func (t *turn) showHosts() {
 
 // listed returns the last list of events.
 func (t *turn) listed() []listed {
-	if t.events != nil {
-		return t.events
-	}
-	kept, err := t.agent.Chats.Messages(t.agent.life, t.chat.ID)
-	if err != nil {
-		return nil
-	}
-	for _, m := range slices.Backward(kept) {
-		var list eventList
-		if m.Kind == kindEvents && json.Unmarshal(m.Data, &list) == nil {
-			t.events = list.Events
-			break
-		}
+	if t.events == nil {
+		var last eventList
+		t.last(kindEvents, &last)
+		t.events = last.Events
 	}
 	return t.events
+}
+
+// last reads what was shown last of a kind, if there is something.
+func (t *turn) last(kind string, into any) {
+	kept, err := t.agent.Chats.Messages(t.agent.life, t.chat.ID)
+	if err != nil {
+		t.agent.Log.Error("a conversation can't be read", "err", err)
+		return
+	}
+	for _, m := range slices.Backward(kept) {
+		if m.Kind == kind {
+			_ = json.Unmarshal(m.Data, into) // we have written it
+			return
+		}
+	}
 }
 
 var errChoose = errors.New("which one?")
@@ -136,7 +142,7 @@ func (t *turn) event(c command) (listed, error) {
 	switch {
 	case c.n > 0:
 		if c.n > len(last) {
-			return listed{}, fmt.Errorf("%w There is no number %d in the last list", errChoose, c.n)
+			return listed{}, fmt.Errorf("%w there is no number %d in the last list", errChoose, c.n)
 		}
 		return last[c.n-1], nil
 	case c.id != "":
@@ -149,7 +155,7 @@ func (t *turn) event(c command) (listed, error) {
 	case c.words == "" && len(last) == 1:
 		return last[0], nil
 	case c.words == "":
-		return listed{}, fmt.Errorf("%w Say its number in the list, or words of its title", errChoose)
+		return listed{}, fmt.Errorf("%w say its number in the list, or words of its title", errChoose)
 	}
 	if e, ok := only(last, func(e listed) bool { return matches(e.Title, c.words) }); ok {
 		return e, nil
@@ -263,19 +269,20 @@ func (t *turn) followCancel(c command) error {
 	if err != nil {
 		return err
 	}
-	live := func(b guest.Booking) bool { return b.Status == "confirmed" || b.Status == "pending" }
-	var b guest.Booking
-	ok := false
-	switch {
-	case c.n > 0:
-		if ok = c.n <= len(all.RSVPs); ok {
-			b = all.RSVPs[c.n-1]
+	if c.n > 0 { // as they were shown: others may have come since
+		var shown guest.Bookings
+		t.last(kindRSVPs, &shown)
+		if c.n <= len(shown.RSVPs) {
+			c.id = shown.RSVPs[c.n-1].ID
 		}
-	case c.id != "":
-		b, ok = only(all.RSVPs, func(b guest.Booking) bool { return b.ID == c.id || b.EventID == c.id && live(b) })
-	default:
-		b, ok = only(all.RSVPs, func(b guest.Booking) bool { return live(b) && matches(b.Title, c.words) })
 	}
+	live := func(b guest.Booking) bool { return b.Status == "confirmed" || b.Status == "pending" }
+	b, ok := only(all.RSVPs, func(b guest.Booking) bool {
+		if c.id != "" {
+			return b.ID == c.id || b.EventID == c.id && live(b)
+		}
+		return c.words != "" && live(b) && matches(b.Title, c.words)
+	})
 	if !ok {
 		t.showBookings(all)
 		return errChoose

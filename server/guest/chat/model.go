@@ -117,7 +117,7 @@ type remembered struct {
 // remember keeps a call and returns what the model is told of it.
 func (t *turn) remember(tool string, args json.RawMessage, r guest.Result) string {
 	text := r.Note()
-	if r.Approval != nil {
+	if r.Approval != nil && r.Approval.State != store.ApprovalDenied {
 		text = "Not booked and nothing paid yet. The person is being shown the payee and the amount, and has to click. End your answer now."
 	}
 	said := string(r.Structured)

@@ -47,6 +47,7 @@ type world struct {
 
 	hosts *host.Hosts
 	purse *store.Purse
+	agent *chat.Agent
 	base  string
 	stop  func()
 }
@@ -129,12 +130,12 @@ func (w *world) start() *world {
 		transport = w.transport(own)
 	}
 	perDay := 50 * x402.USD
-	agent := chat.New(chat.Config{Chats: chats, Purse: w.purse, Policy: guest.Policy{Network: x402.BaseSepolia, MaxPrice: 25 * x402.USD, PerDay: &perDay},
+	w.agent = chat.New(chat.Config{Chats: chats, Purse: w.purse, Policy: guest.Policy{Network: x402.BaseSepolia, MaxPrice: 25 * x402.USD, PerDay: &perDay},
 		Passphrase: w.hosts.VisitorPassphrase, Transport: transport, Model: w.model, Version: "test", Log: log, Chain: onChain{w.client},
 		Fund: func(ctx context.Context, to x402.Address) error { return w.fund(ctx, to, 10*x402.USD) },
 		// Who waits in these tests waits for nothing.
 		Pause: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }})
-	web := server.New(server.Config{Hosts: w.hosts, Version: "test", Log: log, Network: x402.BaseSepolia, Asset: asset, Agent: agent,
+	web := server.New(server.Config{Hosts: w.hosts, Version: "test", Log: log, Network: x402.BaseSepolia, Asset: asset, Agent: w.agent,
 		Origins: []string{"https://page.example.org"}})
 	own.Handler = web
 	ctx, cancel := context.WithCancel(context.Background())
