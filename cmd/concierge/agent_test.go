@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -148,5 +151,39 @@ func TestNamesOf(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s is not in %s", want, got)
 		}
+	}
+}
+
+// With a key in the environment a language model answers, at the address there.
+func TestServeModel(t *testing.T) {
+	var asked struct{ Model string }
+	var key string
+	model := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		key = r.Header.Get("Authorization")
+		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil || r.URL.Path != "/v1/chat/completions" {
+			t.Errorf("%s: %v", r.URL, err)
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, `data: {"choices":[{"delta":{"content":"I am a model."},"finish_reason":"stop"}]}`+"\n\ndata: [DONE]\n\n")
+	}))
+	defer model.Close()
+	t.Setenv(envModelKey, "sk-of-the-test")
+	t.Setenv(envModelURL, model.URL+"/v1")
+	t.Setenv(envModel, "small")
+	web := start(t, "serve", "--addr", "127.0.0.1:0", "--data", t.TempDir())
+	b := openTab(t, web, "")
+	b.send(map[string]any{"type": "say", "text": "Who are you?"})
+	if m := b.until("text"); m.Text != "I am a model." || asked.Model != "small" || key != "Bearer sk-of-the-test" {
+		t.Errorf("%+v by %+v with %q", m, asked, key)
+	}
+	b.until("done")
+	web.stop()
+	if strings.Contains(web.stderr.String(), "sk-of-the-test") {
+		t.Error("the key is in the log")
+	}
+	t.Setenv(envModelURL, "localhost")
+	var out, errOut bytes.Buffer
+	if code := run(t.Context(), []string{"serve", "--addr", "127.0.0.1:0", "--data", t.TempDir()}, strings.NewReader(""), &out, &errOut); code != 2 || !strings.Contains(errOut.String(), envModelURL) {
+		t.Errorf("an address that is none: code %d, %s", code, &errOut)
 	}
 }
