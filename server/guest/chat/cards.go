@@ -12,6 +12,7 @@ import (
 // Bounds of what is kept of a Host's words, in bytes.
 const (
 	maxID     = 200
+	maxShort  = 64 // of a time, a price, a status
 	maxTitle  = 200
 	maxDetail = 4000
 	maxListed = 30
@@ -45,8 +46,8 @@ type listed struct {
 }
 
 func listedOf(n int, e guest.FoundEvent, detail int) listed {
-	return listed{N: n, Host: e.Host, ID: e.ID, Title: clip(e.Title, maxTitle), Description: clip(e.Description, detail), StartsAt: clip(e.StartsAt, maxID),
-		TimeZone: clip(e.TimeZone, maxID), Location: clip(e.Location, maxTitle), SeatsLeft: e.SeatsLeft, Price: clip(e.Price, maxID), Status: clip(e.Status, maxID)}
+	return listed{N: n, Host: e.Host, ID: e.ID, Title: clip(e.Title, maxTitle), Description: clip(e.Description, detail), StartsAt: clip(e.StartsAt, maxShort),
+		TimeZone: clip(e.TimeZone, maxShort), Location: clip(e.Location, maxTitle), SeatsLeft: e.SeatsLeft, Price: clip(e.Price, maxShort), Status: clip(e.Status, maxShort)}
 }
 
 func (l listed) line() string {

@@ -2,8 +2,11 @@ package chat_test
 
 import (
 	"database/sql"
+	"fmt"
+	"io"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -204,6 +207,55 @@ func TestHostGoneAfterTheClick(t *testing.T) {
 	}
 	if w.balance(club.payTo) != 0 {
 		t.Error("it was paid")
+	}
+}
+
+// A Host that asks for more after the click gets nothing: the yes was to another
+// amount.
+func TestDearerAfterTheClick(t *testing.T) {
+	w := newWorld(t).start()
+	club := w.place()
+	jazz := club.event("Jazz night", "0.05", "")
+	b := w.open("")
+	b.say(club.url())
+	question := one(t, b.say("book jazz"), "approval").Approval
+	club.update(jazz, "0.50")
+	got := b.click("approve", question)
+	none(t, got, "receipt")
+	if m := one(t, got, "error"); m.Code != "changed" || m.Approval != question {
+		t.Errorf("%+v", m)
+	}
+	dearer := one(t, got, "approval")
+	if q := into[shownQuestion](t, dearer); q.USD != "0.50" || q.ID == question {
+		t.Errorf("%+v", q)
+	}
+	if got := w.balance(club.payTo); got != 0 {
+		t.Errorf("the host has $%s", got.USD())
+	}
+	one(t, b.click("approve", dearer.Approval), "receipt")
+	if got := w.balance(club.payTo); got != x402.USD/2 {
+		t.Errorf("the host has $%s", got.USD())
+	}
+}
+
+// update changes an event's price.
+func (p *place) update(event, price string) {
+	p.w.t.Helper()
+	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"update_event","arguments":{"event_id":%q,"price":%q}}}`, event, price)
+	r, err := http.NewRequestWithContext(p.w.t.Context(), "POST", p.w.base+"/mcp/users/"+p.user, strings.NewReader(body))
+	if err != nil {
+		p.w.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "application/json, text/event-stream")
+	r.Header.Set("Authorization", "Bearer "+p.token)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		p.w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if answer, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(answer), price) {
+		p.w.t.Fatalf("%s, %v", answer, err)
 	}
 }
 
