@@ -29,10 +29,10 @@ var mayImport = map[string][]string{
 	"server/mail":          {},
 	"server/guest":         {"payments/x402", "payments/wallet", "store"},
 	"server/guest/approve": {"store"},
-	"server":               {"server/limit", "server/host", "server/guest", "tools", "store", "payments", "payments/x402"},
+	"server":               {"server/limit", "server/host", "server/guest/chat", "tools", "store", "payments", "payments/x402"},
 	"cmd/concierge": {"server", "server/host", "server/guest", "server/guest/approve", "server/mail", "tools", "store", "store/archive",
 		"payments", "payments/x402", "server/limit", "payments/evm", "payments/wallet", "payments/devnet", "payments/facilitator",
-		"payments/wallet/crossmint"},
+		"payments/wallet/crossmint", "server/guest/chat"},
 	"server/guest/outgoing": {},
 	"cmd/torture":           {"cmd/internal/process", "payments/x402", "payments/evm", "payments/wallet", "payments/crashpoint"},
 	"cmd/loadtest": {"cmd/internal/process", "server", "server/host", "tools", "store", "payments", "payments/x402", "payments/evm",
@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 	"payments/wallet/crossmint":     {"payments/x402", "payments/evm", "payments/wallet"},
 	"payments/wallet/crossminttest": {"payments/x402", "payments/evm"},
 	"interop/crossmint":             {"payments/wallet/crossminttest"},
+	"server/guest/chat":             {"payments/x402", "payments/wallet", "store", "server/guest"},
 }
 
 func TestImports(t *testing.T) {

@@ -65,6 +65,7 @@ const (
 // limits are the buckets of a server.
 type limits struct {
 	ip, register, wrong *limit.Buckets[netip.Prefix]
+	say                 *limit.Buckets[netip.Prefix] // at the agent
 	guests, owner       *limit.Buckets[hostKey]
 	tool                *limit.Buckets[use]
 	refusals            refusals
@@ -87,6 +88,7 @@ func newLimits(l Limits) *limits {
 	}
 	if l.IP > 0 {
 		all.register = limit.New[netip.Prefix](limit.Policy{Name: "register", Rate: 1. / registerEvery, Burst: registrations})
+		all.say = limit.New[netip.Prefix](limit.Policy{Name: "agent", Rate: 1. / sayEvery, Burst: sayings})
 		all.wrong = limit.New[netip.Prefix](limit.Policy{Name: "token", Rate: 1. / wrongEvery, Burst: wrongTokens})
 	}
 	return all

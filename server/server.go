@@ -17,6 +17,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/server/guest/chat"
 	"github.com/events-concierge/concierge/server/host"
 	"github.com/events-concierge/concierge/tools"
 )
@@ -58,6 +59,8 @@ type Config struct {
 	Limits Limits
 	// Devnet, if there is one, is served below /devnet.
 	Devnet http.Handler
+	// Agent, if there is one, is talked to at /agent; [Server.Serve] closes it.
+	Agent *chat.Agent
 }
 
 // Server answers HTTP for all Hosts.
@@ -70,6 +73,7 @@ type Server struct {
 	marks    *tools.Marks
 	handler  http.Handler
 	codes    *rate.Limiter // that are sent to emails
+	seats    seats         // at the agent
 }
 
 // New returns the server; it listens to nothing yet.
@@ -95,6 +99,7 @@ func New(c Config) *Server {
 	mux.HandleFunc("POST /api/users/{user}/tokens", s.handle(s.addToken))
 	mux.HandleFunc("DELETE /api/users/{user}/tokens/{name}", s.handle(s.revokeToken))
 	mux.HandleFunc("POST /api/users/{user}/tokens/{name}/rotate", s.handle(s.rotateToken))
+	mux.HandleFunc("GET "+agentPath, s.handle(s.agent))
 	mux.HandleFunc("GET /healthz", s.handle(s.healthz))
 	mux.HandleFunc("GET /readyz", s.handle(s.readyz))
 	if c.Devnet != nil {
@@ -126,12 +131,16 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, grace time.Duration)
 	go func() { failed <- web.Serve(l) }()
 	select {
 	case err := <-failed:
-		return err
+		now, cancel := context.WithCancel(ctx)
+		cancel()
+		return errors.Join(err, s.closeAgent(now))
 	case <-ctx.Done():
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	err := web.Shutdown(stopping)
+	parted := make(chan error, 1)
+	go func() { parted <- s.closeAgent(stopping) }() // the connections of which web does not know
+	err := errors.Join(web.Shutdown(stopping), <-parted)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = errors.Join(fmt.Errorf("calls did not finish within %s", grace), web.Close())
 	}

@@ -28,6 +28,9 @@ func ServerSchema() fs.FS { return kindOf("server", serverID).schema }
 // PurseSchema is the real one.
 func PurseSchema() fs.FS { return kindOf("purse", purseID).schema }
 
+// ChatSchema is the real one.
+func ChatSchema() fs.FS { return kindOf("chat", chatID).schema }
+
 // Ids by which a file is known.
 const HostID, ServerID = hostID, serverID
 

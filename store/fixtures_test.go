@@ -39,6 +39,10 @@ func kinds() []kind {
 			p, err := store.OpenPurse(t.Context(), path, store.Options{})
 			return p.Close, err
 		}},
+		{"chat", store.ChatSchema(), func(t *testing.T, path string) (func() error, error) {
+			c, err := store.OpenChats(t.Context(), path, store.Options{})
+			return c.Close, err
+		}},
 	}
 }
 

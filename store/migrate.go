@@ -17,7 +17,7 @@ var migrations embed.FS
 
 // kind is a kind of file: what its schema is, and how it is known from others.
 type kind struct {
-	owner  string // "host", "server" or "purse"
+	owner  string // "host", "server", "purse" or "chat"
 	id     int32  // SQLite's application_id: four letters
 	schema fs.FS  // 0001_*.sql, 0002_*.sql, …
 }
@@ -26,6 +26,7 @@ const (
 	hostID   = 0x65766368 // "evch"
 	serverID = 0x65766373 // "evcs"
 	purseID  = 0x65766370 // "evcp"
+	chatID   = 0x65766361 // "evca"
 )
 
 func kindOf(owner string, id int32) kind {
@@ -151,6 +152,8 @@ func (k kind) check(id int32, version, known int) error {
 		return fmt.Errorf("%w: it is the server's", ErrWrongFile)
 	case id == purseID && k.id != purseID:
 		return fmt.Errorf("%w: it is a purse", ErrWrongFile)
+	case id == chatID && k.id != chatID:
+		return fmt.Errorf("%w: it has the agent's conversations", ErrWrongFile)
 	case id != k.id || version < 1:
 		return fmt.Errorf("%w: application_id %d, not %d", ErrWrongFile, id, k.id)
 	case version > known:

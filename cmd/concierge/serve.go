@@ -35,6 +35,7 @@ type serveOptions struct {
 	hosts           hostsFlags
 	network         networkFlags
 	accounts        accountFlags
+	agent           agentFlags
 	log             logFlags
 }
 
@@ -100,6 +101,7 @@ func newServe() *cobra.Command {
 	cmd.Flags().StringSliceVar(&o.origins, "cors-origin", nil, "web origins whose pages may call this server")
 	o.network.addSettling(cmd)
 	o.accounts.add(cmd)
+	o.agent.add(cmd)
 	o.log.add(cmd, "info")
 	return cmd
 }
@@ -139,9 +141,19 @@ func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Lo
 		c.Devnet = side.chain.Handler()
 		fmt.Fprintln(notice, "The embedded chain forgets everything when this server stops; 'concierge devnet' keeps one that does not.")
 	}
+	way := o.ownWay(listener, public)
+	if !o.agent.off {
+		var done func() error
+		if c.Agent, done, err = o.agent.open(ctx, o, side, hosts, way, log); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, done()) }()
+	}
 	fmt.Fprintf(notice, "Listening on http://%s (%s, %s)\n", listener.Addr(), o.network.name, side.network)
 	log.Info("serving", "addr", listener.Addr().String(), "network", string(side.network), "data", o.hosts.data, "version", version)
-	return server.New(c).Serve(ctx, listener, grace)
+	web := server.New(c)
+	way.Handler = web
+	return web.Serve(ctx, listener, grace)
 }
 
 // openHosts opens the data directory and keeps its payments reconciled until

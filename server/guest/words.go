@@ -57,3 +57,8 @@ func words(s string) string {
 	}, s[:min(len(s), 4096)])
 	return fmt.Sprintf("%.300s", tooLong.ReplaceAllString(line, "…"))
 }
+
+// Refusal is what a Host says of a result that failed without an error of ours.
+func (r Result) Refusal() *ToolError {
+	return Answer{Structured: r.Structured, Texts: r.Texts}.refusal()
+}

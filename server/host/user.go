@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -41,3 +42,9 @@ func derive(secret []byte, purpose, value string) []byte {
 
 // passphrase seals a user's wallet; its 256 secret bits need no slow scrypt.
 func (h *Hosts) passphrase(user string) string { return hex.EncodeToString(h.derive("wallet", user)) }
+
+// VisitorPassphrase seals the wallet of a visitor of the server's agent, as a
+// user's wallet is sealed.
+func (h *Hosts) VisitorPassphrase(visitor int64) string {
+	return hex.EncodeToString(h.derive("visitor", strconv.FormatInt(visitor, 10)))
+}

@@ -1,0 +1,107 @@
+package chat
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"time"
+	"unicode/utf8"
+
+	"github.com/events-concierge/concierge/store"
+)
+
+// Bounds of what a client sends, in bytes.
+const (
+	maxRequest = 8 << 10
+	maxText    = 4000
+)
+
+// What clients ask for.
+const (
+	askSay     = "say"
+	askApprove = "approve"
+	askDeny    = "deny"
+	askCancel  = "cancel"
+)
+
+// request is a message of a client.
+type request struct {
+	Type     string `json:"type"`
+	Text     string `json:"text,omitempty"`     // of say
+	Approval int64  `json:"approval,omitempty"` // of approve and deny
+}
+
+var errRequest = errors.New(`a message is a JSON object such as {"type":"say","text":"help"}, {"type":"approve","approval":1}, {"type":"deny","approval":1} or {"type":"cancel"}`)
+
+// decodeRequest reads one message, strictly.
+func decodeRequest(raw []byte) (r request, err error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&r); err != nil || d.Decode(&struct{}{}) != io.EOF {
+		return request{}, errRequest
+	}
+	ok := false
+	switch r.Type {
+	case askSay:
+		ok = r.Text != "" && len(r.Text) <= maxText && utf8.ValidString(r.Text) && r.Approval == 0
+	case askApprove, askDeny:
+		ok = r.Text == "" && r.Approval > 0
+	case askCancel:
+		ok = r.Text == "" && r.Approval == 0
+	}
+	if !ok {
+		return request{}, errRequest
+	}
+	return r, nil
+}
+
+// Kinds of messages to a client. Those that have an id are kept.
+const (
+	kindHistory  = "history"  // what is kept, when a client connects
+	kindSaid     = "said"     // by the person
+	kindText     = "text"     // by the agent
+	kindDelta    = "delta"    // a piece of a text that is being written
+	kindEvents   = "events"   // a numbered list
+	kindEvent    = "event"    // one in full
+	kindApproval = "approval" // the question whether to pay
+	kindAnswered = "answered" // what became of it
+	kindProgress = "progress" // what is being done
+	kindReceipt  = "receipt"  // a booking, or its end, and what was paid
+	kindRSVPs    = "rsvps"
+	kindWallet   = "wallet"
+	kindSpending = "spending"
+	kindHosts    = "hosts"
+	kindError    = "error"
+	kindDone     = "done" // the turn is over
+	kindTool     = "tool" // for the model: no client sees it
+)
+
+// Message is what a client is sent.
+type Message struct {
+	Type     string          `json:"type"`
+	ID       int64           `json:"id,omitempty"`   // of what is kept; later ones are greater
+	At       string          `json:"at,omitempty"`   // RFC 3339; likewise
+	Text     string          `json:"text,omitempty"` // for people who see nothing else
+	Code     string          `json:"code,omitempty"` // of an error
+	Approval int64           `json:"approval,omitempty"`
+	State    string          `json:"state,omitempty"` // of an approval; see [store.ApprovalState]
+	Data     json.RawMessage `json:"data,omitempty"`
+	Messages []Message       `json:"messages,omitempty"` // of a history
+	Busy     bool            `json:"busy,omitempty"`     // of a history: a turn is under way
+}
+
+// shown is how a kept message is sent.
+func shown(m store.ChatMessage) Message {
+	out := Message{Type: m.Kind, ID: m.ID, At: m.SaidAt.Format(time.RFC3339), Text: m.Text, Approval: m.Approval, Data: m.Data}
+	if m.Kind == kindError { // its code is kept where others have data
+		out.Data = nil
+		_ = json.Unmarshal(m.Data, &out.Code)
+	}
+	if m.Kind == kindApproval {
+		var q question
+		_ = json.Unmarshal(m.Data, &q)
+		out.Data, _ = json.Marshal(q.Shown)
+	}
+	return out
+}
