@@ -20,8 +20,9 @@ type sources struct {
 	keyring    keyring // nil: none is asked
 	// prompt asks a person for a passphrase. Nil: there is nobody to ask.
 	prompt func(ctx context.Context, notice io.Writer, question string) (string, error)
-	notice io.Writer // for the person; never standard output
-	hurry  bool      // open the wallet when it first signs, if that takes long
+	notice io.Writer       // for the person; never standard output
+	hurry  bool            // open the wallet when it first signs, if that takes long
+	chosen wallet.Strength // of files that are locked with a passphrase that somebody chose
 }
 
 // keyring keeps secrets by the name of an account.
@@ -113,7 +114,7 @@ func (s sources) lock(ctx context.Context, path, account string) (lock, error) {
 		if s.passphrase == "" {
 			return lock{}, misuse("%s is empty, which locks nothing", envWalletPassphrase)
 		}
-		return lock{s.passphrase, wallet.Standard, warning}, nil
+		return lock{s.passphrase, s.chosen, warning}, nil
 	}
 	secret := rand.Text() // of 128 bits and more, which nobody guesses
 	inKeyring := keep(s.keyring, account, secret)
@@ -124,7 +125,7 @@ func (s sources) lock(ctx context.Context, path, account string) (lock, error) {
 		return lock{}, fmt.Errorf("%w: %s; to make one, set %s or run 'concierge guest wallet' in a terminal (the system's keyring: %w)", wallet.ErrNoWallet, path, envWalletPassphrase, inKeyring)
 	}
 	passphrase, err := askTwice(ctx, s.prompt, s.notice, "There is no wallet yet. A passphrase to lock a new one with: ")
-	return lock{passphrase, wallet.Standard, warning}, err
+	return lock{passphrase, s.chosen, warning}, err
 }
 
 // keep has a keyring keep a secret, and makes sure that it does: a wallet whose

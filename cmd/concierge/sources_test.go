@@ -84,6 +84,7 @@ func TestSourcesMakeAWallet(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "keys", "wallet.json")
 			var notice strings.Builder
 			test.first.notice, test.again.notice = &notice, &notice
+			test.first.chosen = wallet.Light
 			made, err := test.first.open(t.Context(), path)
 			if test.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), test.fails) {
