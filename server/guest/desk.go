@@ -173,12 +173,14 @@ func explain(err error) string {
 	switch {
 	case errors.Is(err, errTakesLong), errors.Is(err, errStarting):
 		return fmt.Sprintf("Not done yet: %v.", err)
+	case errors.Is(err, ErrNoWallet):
+		return fmt.Sprintf("Failed: %v.", err)
 	case errors.Is(err, ErrUnknown):
-		return fmt.Sprintf("Failed: %v. Only this very call may be repeated: it sends the same payment again.", err)
+		return fmt.Sprintf("Failed. Only this very call may be repeated: it sends the same payment again. Why, maybe in the host's words: %v.", err)
 	case errors.Is(err, ErrTooExpensive), errors.Is(err, store.ErrOverBudget):
 		return fmt.Sprintf("Not booked and nothing paid: %v. Only the person can raise that, in their spending policy or with --max-price.", err)
 	}
-	return fmt.Sprintf("Failed: %v", err)
+	return fmt.Sprintf("Failed. Why, maybe in the host's words: %v.", err)
 }
 
 // Use calls a tool of [Desk.Tools] by its name. Arguments are a JSON object, or

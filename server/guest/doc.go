@@ -11,5 +11,5 @@
 //
 // Start with [Dial] or [Command], then [Host.Events] and [Host.Book]; or with
 // [NewDesk], which has several Hosts and tools of its own, for an agent.
-// [NewProxy] gives a Desk to MCP clients that can't pay.
+// [NewProxy] gives a Desk to MCP clients that can't pay, and asks the person.
 package guest

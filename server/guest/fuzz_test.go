@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 	"unicode"
@@ -149,4 +150,21 @@ func fit(s string) bool {
 		}
 	}
 	return len([]rune(s)) <= 300
+}
+
+// FuzzQuoted marks any text of a Host's: every line of it begins with the sign,
+// and nothing in it is invisible.
+func FuzzQuoted(f *testing.F) {
+	for _, text := range []string{"", "fine", "> \n>", "a\r\nb\u2028c\u0085d\ve", "\u202eevil\u200b\U000e0041", "\xff\xfe\n\x00", "\n\n\n"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		_, theirs, _ := strings.Cut(quoted("Answer", "https://club.example", text), "\n")
+		for _, line := range strings.Split(theirs, "\n") {
+			rest, ok := strings.CutPrefix(line, "> ")
+			if !ok || strings.ContainsFunc(rest, func(r rune) bool { return r != '\t' && !unicode.IsPrint(r) }) {
+				t.Errorf("%q has the line %q", text, line)
+			}
+		}
+	})
 }

@@ -72,12 +72,8 @@ func (i inquiry) elicitation(ctx context.Context) (params mcp.ElicitationParams,
 // summary is a question in one line. The Host's words come last, so that nothing
 // in them passes for ours.
 func summary(a store.Approval) string {
-	s := fmt.Sprintf("Approve a payment of $%s in USDC to %s? Asked for by the host %s for a call of its tool %s. Approval %d, good for this one payment until %s.",
-		a.Amount.USD(), a.PayTo, words(a.Host), a.Tool, a.ID, a.ExpiresAt.UTC().Format(time.TimeOnly+" MST"))
-	if a.About != "" {
-		s += " The host's own words for what it sells: " + a.About
-	}
-	return s
+	return fmt.Sprintf("Approve a payment of $%s in USDC to %s? It is asked for by the host %s. Approval %d, good for this one payment until %s. In the host's own words it is for %s: %s",
+		a.Amount.USD(), a.PayTo, words(a.Host), a.ID, a.ExpiresAt.UTC().Format(time.TimeOnly+" MST"), a.Tool, a.About)
 }
 
 func abilities(ctx context.Context) *mcp.ElicitationCapability {

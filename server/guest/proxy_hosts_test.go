@@ -1,7 +1,10 @@
 package guest_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -14,6 +17,7 @@ import (
 
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/guest"
+	"github.com/events-concierge/concierge/server/host"
 )
 
 // hanging serves a Host that answers nothing before release is closed.
@@ -193,4 +197,55 @@ func TestInjectedDescription(t *testing.T) {
 	if a := payer.all()[0]; a.To != shop.payTo || a.Value != x402.NewUint256(50_000) {
 		t.Errorf("signed %+v", a)
 	}
+}
+
+// What can't be opened (a wallet with a wrong passphrase) is told in every
+// answer, and is why the program fails in the end.
+func TestProxyWithoutDesk(t *testing.T) {
+	broken := errors.New("the wallet can't be opened")
+	proxy := guest.NewProxy(func(context.Context) (*guest.Desk, error) { return nil, broken }, guest.ProxyOptions{})
+	var out bytes.Buffer
+	in := `{"jsonrpc":"2.0","id":1,"method":"tools/list"}` + "\n" + `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"wallet"}}` + "\n"
+	if err := host.ServeStdio(t.Context(), proxy.Server(), strings.NewReader(in), &out, proxy.Context); err != nil {
+		t.Fatal(err)
+	}
+	if err := proxy.Close(); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+	if !strings.Contains(out.String(), "find_events") || !strings.Contains(out.String(), broken.Error()) {
+		t.Errorf("got %s", &out)
+	}
+}
+
+// A call that its client cancels is broken off, and not paid for if it has not
+// been yet.
+func TestCancelledCall(t *testing.T) {
+	payer := newCounter(t)
+	p := &puppet{tools: toolList("rsvp_to_event"), answer: always(asks(required(honest)))}
+	asked, brokenOff := make(chan struct{}), make(chan struct{})
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err == nil && bytes.Contains(body, []byte("evt_1")) {
+			close(asked)
+			<-r.Context().Done()
+			close(brokenOff)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		p.ServeHTTP(w, r)
+	}))
+	t.Cleanup(web.Close)
+	s := throughProxy(t, dial(t, web.URL, config(t, payer)))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.CallTool(ctx, &mcp.CallToolParams{Name: "rsvp_to_event", Arguments: booking})
+		ended <- err
+	}()
+	<-asked
+	cancel()
+	if err := <-ended; err == nil {
+		t.Error("no error")
+	}
+	<-brokenOff
+	payer.must(t, 0)
 }

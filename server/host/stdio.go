@@ -79,8 +79,8 @@ func ServeStdio(ctx context.Context, s *server.MCPServer, in io.Reader, out io.W
 		}
 		var work *sync.WaitGroup
 		switch kind.Method {
-		case string(mcp.MethodInitialize):
-			handle(ctx, message) // what follows relies on it
+		case string(mcp.MethodInitialize), string(mcp.MethodNotificationCancelled):
+			handle(ctx, message) // what follows relies on it; or it makes room
 			continue
 		case string(mcp.MethodToolsCall):
 			work = &calls

@@ -118,7 +118,7 @@ func TestAnswers(t *testing.T) {
 			}
 		}
 		policy := resp.Header.Get("Content-Security-Policy")
-		if strings.Contains(body, "<script") || !strings.HasPrefix(policy, "default-src 'none'") || resp.Header.Get("Cache-Control") != "no-store" ||
+		if strings.Contains(body, "<script") || !strings.Contains(body, "<style>"+style+"</style>") || !strings.HasPrefix(policy, "default-src 'none'") || resp.Header.Get("Cache-Control") != "no-store" ||
 			resp.Header.Get("Referrer-Policy") != "no-referrer" || !strings.Contains(policy, "frame-ancestors 'none'") {
 			t.Errorf("%v\n%s", resp.Header, body)
 		}
