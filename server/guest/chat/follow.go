@@ -83,7 +83,7 @@ func (t *turn) followConnect(c command) error {
 	t.progress("Connecting …")
 	found, err := t.connect(c.url)
 	if err != nil {
-		return fmt.Errorf("I can't reach a host there: %w", err)
+		return fmt.Errorf("there is no host that I can reach: %w", err)
 	}
 	t.showEvents(found)
 	return nil
