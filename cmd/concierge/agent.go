@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"github.com/events-concierge/concierge/server"
 	"github.com/events-concierge/concierge/server/guest"
 	"github.com/events-concierge/concierge/server/guest/chat"
+	"github.com/events-concierge/concierge/server/guest/outgoing"
 	"github.com/events-concierge/concierge/server/host"
 	"github.com/events-concierge/concierge/store"
 )
@@ -46,6 +48,7 @@ type agentFlags struct {
 	maxPrice  usd
 	perDay    usd
 	tokensAnH int
+	allow     blocks
 }
 
 func (a *agentFlags) add(cmd *cobra.Command) {
@@ -54,6 +57,7 @@ func (a *agentFlags) add(cmd *cobra.Command) {
 	cmd.Flags().Var(&a.maxPrice, "agent-max-price", "the most that a visitor of the agent may approve for one booking, in USD")
 	cmd.Flags().Var(&a.perDay, "agent-per-day", "the most that one may spend in 24 hours, in USD")
 	cmd.Flags().IntVar(&a.tokensAnH, "agent-tokens", chat.DefaultTokensAnHour, "tokens an hour that all conversations together may use of the language model in "+envModelURL+", for which "+envModelKey+" pays; 0: any number")
+	cmd.Flags().Var(&a.allow, "guest-allow", "an address, or a block of them such as 10.0.0.0/8, at which the agent may reach Hosts although it is not public; repeat it or separate by commas. This server's own Hosts it always reaches")
 }
 
 // policy is what one visitor may spend; the agent asks them about each payment.
@@ -129,15 +133,32 @@ func namesOf(l net.Listener, public *url.URL) []string {
 	return names
 }
 
-// nowhere reaches no Host of another server.
-type nowhere struct{}
-
-// RoundTrip implements [http.RoundTripper].
-func (nowhere) RoundTrip(*http.Request) (*http.Response, error) {
-	return nil, errors.New("this agent reaches the hosts of its own server only")
+// ownWay is how the agent reaches Hosts: those of this server without the network,
+// others at public addresses and where the operator allows it.
+func (o *serveOptions) ownWay(l net.Listener, public *url.URL) *server.Own {
+	return &server.Own{Next: outgoing.New(outgoing.Options{Allow: o.agent.allow}), Names: namesOf(l, public)}
 }
 
-// ownWay is how the agent reaches Hosts.
-func (o *serveOptions) ownWay(l net.Listener, public *url.URL) *server.Own {
-	return &server.Own{Next: nowhere{}, Names: namesOf(l, public)}
+// blocks is a flag for any number of addresses and blocks of them.
+type blocks []netip.Prefix
+
+func (b *blocks) String() string {
+	var all []string
+	for _, p := range *b {
+		all = append(all, p.String())
+	}
+	return strings.Join(all, ",")
+}
+
+func (b *blocks) Type() string { return "cidr" }
+
+func (b *blocks) Set(s string) error {
+	for written := range strings.SplitSeq(s, ",") {
+		p, err := outgoing.ParseAllow(strings.TrimSpace(written))
+		if err != nil {
+			return err
+		}
+		*b = append(*b, p)
+	}
+	return nil
 }
