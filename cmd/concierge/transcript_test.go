@@ -411,6 +411,36 @@ func TestFirstAnswer(t *testing.T) {
 	}
 }
 
+// A client that goes while its person is asked is answered at once, and nothing
+// is paid.
+func TestStdinEndsWhileAsking(t *testing.T) {
+	m := newMarket(t)
+	m.newEvents()
+	d := &desktop{t: t, can: map[string]any{}}
+	m.proxy(d, m.host)
+	d.greet()
+	id := d.send("tools/call", map[string]any{"name": "rsvp_to_event", "arguments": map[string]any{"event_id": m.dear}})
+	for asked := false; !asked; {
+		question, ok := d.next()
+		if !ok {
+			t.Fatalf("it ended: %s", &d.stderr)
+		}
+		asked = question.Method == "elicitation/create"
+	}
+	if rest := d.end(); !strings.Contains(rest, `"id":`+id) || !strings.Contains(rest, "has to approve $2.50") {
+		t.Errorf("the last answer: %s", rest)
+	}
+	m.purse(func(p *store.Purse) {
+		asked, err := p.Asked(t.Context(), x402.Address{})
+		if err != nil || len(asked) != 1 {
+			t.Fatalf("asked: %+v, %v", asked, err)
+		}
+		if spent, err := p.Spent(t.Context(), asked[0].Payer, asked[0].Network, ""); err != nil || spent != 0 {
+			t.Errorf("spent %s, %v", spent, err)
+		}
+	})
+}
+
 // A client that goes while a payment is under way loses nothing: the payment is
 // in the books, and the RSVP is confirmed.
 func TestStdinEndsWhilePaying(t *testing.T) {

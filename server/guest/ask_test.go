@@ -246,6 +246,28 @@ func TestAskedElsewhere(t *testing.T) {
 			}
 			b.payer.must(t, 1)
 		})
+		t.Run(generation+"/browser that does not start", func(t *testing.T) {
+			b := newBench(t)
+			b.opts.Browse = func(string) error { return io.ErrUnexpectedEOF }
+			if got := b.book(b.client(generation, nil, nil)); !strings.Contains(got, "'concierge guest approve 1' in a terminal") || strings.Contains(got, "browser") {
+				t.Errorf("got %s", got)
+			}
+			b.payer.must(t, 0)
+		})
+		t.Run(generation+"/browser nobody looks at", func(t *testing.T) {
+			b := newBench(t)
+			opened := 0
+			b.opts.Browse = func(string) error { opened++; b.waits.impatient.Store(true); return nil }
+			s := b.client(generation, nil, nil)
+			for range 2 {
+				if got := b.book(s); !strings.Contains(got, "page that was opened in their browser, or with 'concierge guest approve 1'") {
+					t.Errorf("got %s", got)
+				}
+			}
+			if b.payer.must(t, 0); opened != 1 {
+				t.Errorf("opened %d times", opened)
+			}
+		})
 		t.Run(generation+"/terminal", func(t *testing.T) {
 			b := newBench(t)
 			s := b.client(generation, nil, nil)
@@ -286,6 +308,16 @@ func TestAskedElsewhere(t *testing.T) {
 			b.payer.must(t, 1)
 		})
 	}
+}
+
+// A client that says it can ask, and can't, is not the end of it.
+func TestClientCannotAskAfterAll(t *testing.T) {
+	b := newBench(t)
+	s := b.client("2025-06-18", &mcp.ElicitationCapabilities{}, nil)
+	if got := b.book(s); !strings.Contains(got, "'concierge guest approve 1'") {
+		t.Errorf("got %s", got)
+	}
+	b.payer.must(t, 0)
 }
 
 // A person who takes longer than a call may is not waited for, and their answer

@@ -213,13 +213,11 @@ func (q *question) is(field *bool) bool {
 // await waits until the person has answered, wherever they do that, and reports
 // whether they have. It gives up when nothing will come of q, which may be nil.
 func (i inquiry) await(ctx context.Context, q *question) bool {
-	var done, gone <-chan struct{}
+	var done <-chan struct{}
 	if q != nil {
 		done = q.done
 	}
-	if session, ok := server.ClientSessionFromContext(ctx).(clientSession); ok {
-		gone = session.Done()
-	}
+	gone := clientGone(ctx)
 	for {
 		closed := q != nil && q.is(&q.closed) // before the look into the purse
 		a, err := i.desk.Purse.Approval(ctx, i.approval.ID)
@@ -242,10 +240,23 @@ func (i inquiry) await(ctx context.Context, q *question) bool {
 	}
 }
 
+// clientGone returns what is closed when the client of a call has gone.
+func clientGone(ctx context.Context) <-chan struct{} {
+	if session, ok := server.ClientSessionFromContext(ctx).(clientSession); ok {
+		return session.Done()
+	}
+	return nil
+}
+
 // elsewhere has the person asked without the client: on a page in their browser,
 // if one can be opened, and else in a terminal. Only for a page a call waits.
 func (i inquiry) elsewhere(ctx context.Context) string {
 	how := fmt.Sprintf("They do that with '%s %d' in a terminal of their own.", i.Command, i.approval.ID)
+	select {
+	case <-clientGone(ctx): // and with it, maybe, the person
+		return how
+	default:
+	}
 	if !i.shown() {
 		return how
 	}
