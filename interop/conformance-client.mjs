@@ -4,14 +4,15 @@
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { generatePrivateKey } from "viem/accounts";
-import { concierge } from "./process.mjs";
+import { concierge, folder } from "./process.mjs";
 
 const scenario = process.env.MCP_CONFORMANCE_SCENARIO;
 const { toolCalls } = JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT || "{}");
 const host = process.argv[2];
 
 const client = new Client({ name: "interop", version: "1.0.0" });
-const env = { CONCIERGE_WALLET_KEY: generatePrivateKey() }; // or it would open the wallet of whoever runs this
+// Or it would open the wallet and the purse of whoever runs this.
+const env = { CONCIERGE_WALLET_KEY: generatePrivateKey(), CONCIERGE_HOME: folder() };
 await client.connect(new StdioClientTransport({ command: concierge, args: ["mcp", "guest", "--host", host], env }));
 const { tools } = await client.listTools();
 

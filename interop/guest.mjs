@@ -15,7 +15,7 @@ export const guestCase = {
     const out = await run(
       concierge,
       ["guest", "book", event, "--host", host.mcp, "--seats", String(seats), "--json"],
-      { CONCIERGE_WALLET_KEY: account.key, CONCIERGE_HOME: folder() },
+      { CONCIERGE_WALLET_KEY: account.key },
     );
     return JSON.parse(out).rsvp;
   },

@@ -34,6 +34,8 @@ export function folder() {
   return folders.at(-1);
 }
 
+environment.CONCIERGE_HOME = folder(); // else the wallet and the purse of whoever runs this
+
 /**
  * Starts a server that says "Listening on …" and returns {url, log(), stop()}.
  * It has a process group of its own, so that nothing it starts outlives it.
