@@ -186,10 +186,26 @@ func (t *talker) put(ctx context.Context, id int64) error {
 	return t.do(ctx, func() { t.talk.Ask(ctx, r) })
 }
 
-// hear shows a message. Questions are for the person at the terminal, once the
-// answer is complete.
+// hear shows a message, and puts off questions until the answer is complete, those
+// too that have waited since the last time.
 func (t *talker) hear(m chat.Message) {
-	if m.Type == "approval" && t.terminal {
+	if m.Type == "approval" {
+		t.question(m)
+		return
+	}
+	t.show(m)
+	seen := map[int64]bool{}
+	for _, old := range m.Messages {
+		if old.Type == "approval" && old.State == string(store.ApprovalAsked) && !seen[old.Approval] && !t.asJSON {
+			seen[old.Approval] = true
+			t.question(old)
+		}
+	}
+}
+
+// question keeps a question for the person at the terminal, or shows it.
+func (t *talker) question(m chat.Message) {
+	if t.terminal {
 		t.asked = append(t.asked, m.Approval)
 		return
 	}
