@@ -28,7 +28,7 @@ type guestFlags struct {
 func newGuest() *cobra.Command {
 	g := &guestFlags{}
 	c := group("guest", "Find and book events of other people's Hosts",
-		newGuestEvents(g), newGuestBook(g), newGuestRSVPs(g), newGuestWallet(g), newGuestSpending(g), newGuestApprove(g))
+		newGuestEvents(g), newGuestBook(g), newGuestRSVPs(g), newGuestWallet(g), newGuestSpending(g), newGuestApprove(g), newGuestChat(g))
 	for _, sub := range c.Commands() {
 		g.add(sub)
 		sub.Flags().BoolVar(&g.asJSON, "json", false, "print one JSON document, also of a failure")

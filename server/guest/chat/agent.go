@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/guest"
 	"github.com/events-concierge/concierge/store"
@@ -35,7 +36,10 @@ type Config struct {
 	// asked about each payment.
 	Policy guest.Policies
 	Chain  guest.Chain // nil: balances are not known
+	// Wallet pays for all conversations. Nil: each has one of its own.
+	Wallet wallet.Signer
 	// Passphrase seals the wallet of a conversation; only this server knows it.
+	// Without use where there is a Wallet.
 	Passphrase func(chat int64) string
 	// Fund gives play money to a wallet that has none. Nil: people bring their own.
 	Fund func(context.Context, x402.Address) error
@@ -54,13 +58,13 @@ type Config struct {
 // Agent has all conversations of a server. Safe for concurrent use.
 type Agent struct {
 	Config
-	most  int             // sockets at a time
+	most  int             // listeners at a time
 	turns chan struct{}   // has room for those that are under way
 	open  context.Context // ends when Close begins
 	shut  context.CancelFunc
 	life  context.Context // of what a click has begun: ends when Close gives up
 	end   context.CancelFunc
-	work  sync.WaitGroup // sockets, and turns
+	work  sync.WaitGroup // listeners, and turns
 
 	mu      sync.Mutex
 	live    map[[sha256.Size]byte]*conversation
@@ -140,7 +144,7 @@ var (
 	errTooManyT = fmt.Errorf("this conversation is open in %d places already", maxTabs)
 )
 
-// enter makes room for one more socket.
+// enter makes room for one more listener.
 func (a *Agent) enter() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -173,7 +177,7 @@ func (a *Agent) use(ctx context.Context, token string) (*conversation, error) {
 	defer a.mu.Unlock()
 	c := a.live[key]
 	if c == nil {
-		c = &conversation{agent: a, key: key, chat: chat, tabs: map[*socket]struct{}{}}
+		c = &conversation{agent: a, key: key, chat: chat, tabs: map[listener]struct{}{}}
 		a.live[key] = c
 	}
 	c.uses++

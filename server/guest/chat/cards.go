@@ -192,7 +192,7 @@ func (t *turn) showFunds(f guest.Funds) {
 	if f.USD != "" {
 		text += fmt.Sprintf(", with $%s in USDC", f.USD)
 	}
-	if t.agent.Fund == nil {
+	if t.agent.Fund == nil && t.agent.Wallet == nil {
 		text += ". To fund it, send USDC on that network to this address, little of it: the key is kept by this server."
 	}
 	t.show(kindWallet, text, f)

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/coder/websocket"
-
 	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/guest"
@@ -20,21 +18,29 @@ import (
 type conversation struct {
 	agent *Agent
 	key   [sha256.Size]byte
-	uses  int // by sockets, and by the turn; guarded by agent.mu
+	uses  int // by listeners, and by the turn; guarded by agent.mu
 
 	mu     sync.Mutex // held while something is said, for all tabs to hear it in one order
 	chat   store.Chat // ID 0: nothing has been said yet
-	tabs   map[*socket]struct{}
+	tabs   map[listener]struct{}
 	cancel context.CancelFunc // of the turn under way; nil: there is none
+	over   chan struct{}      // closed when that turn is over
 	clicks []store.ChatMessage
 	looked bool          // for payments that an earlier process began
-	wallet *wallet.Local // nil: not needed yet
+	wallet wallet.Signer // nil: not needed yet
 
 	desk *guest.Desk // of the one turn that is under way
 }
 
-// join adds a socket, and tells it what has been said.
-func (c *conversation) join(ctx context.Context, s *socket) error {
+// listener hears what is said in a conversation. Its methods are called with mu
+// locked.
+type listener interface {
+	send(Message)
+	leave() // for the agent is stopping
+}
+
+// join adds a listener, and tells it what has been said.
+func (c *conversation) join(ctx context.Context, l listener, v *Visitor) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.tabs) >= maxTabs {
@@ -55,11 +61,11 @@ func (c *conversation) join(ctx context.Context, s *socket) error {
 		}
 		history.Messages = append(history.Messages, out)
 	}
-	c.tabs[s] = struct{}{}
-	s.send(history)
+	c.tabs[l] = struct{}{}
+	l.send(history)
 	if !c.looked {
 		c.looked = true
-		c.resume(ctx, kept, s.visitor)
+		c.resume(ctx, kept, v)
 	}
 	return nil
 }
@@ -80,18 +86,18 @@ func (c *conversation) state(ctx context.Context, approval int64) string {
 	return string(a.State)
 }
 
-func (c *conversation) part(s *socket) {
+func (c *conversation) part(l listener) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.tabs, s)
+	delete(c.tabs, l)
 }
 
 // stop ends the connections.
 func (c *conversation) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for s := range c.tabs {
-		s.stop(websocket.StatusGoingAway, "the server is stopping")
+	for l := range c.tabs {
+		l.leave()
 	}
 }
 
@@ -103,8 +109,8 @@ func (c *conversation) tell(m Message) {
 }
 
 func (c *conversation) broadcast(m Message) {
-	for s := range c.tabs {
-		s.send(m)
+	for l := range c.tabs {
+		l.send(m)
 	}
 }
 
@@ -117,10 +123,8 @@ func (c *conversation) keep(ctx context.Context, m store.ChatMessage) error {
 
 func (c *conversation) keepLocked(ctx context.Context, m store.ChatMessage) (err error) {
 	ctx = context.WithoutCancel(ctx) // what has happened is to be found again
-	if c.chat.ID == 0 {
-		if c.chat, err = c.agent.Chats.AddChat(ctx, c.key); err != nil {
-			return err
-		}
+	if err := c.need(ctx); err != nil {
+		return err
 	}
 	if m, err = c.agent.Chats.Say(ctx, c.chat.ID, m); err != nil {
 		return err
@@ -136,6 +140,15 @@ func (c *conversation) keepLocked(ctx context.Context, m store.ChatMessage) (err
 	return nil
 }
 
+// need begins the conversation in the file, if it has not begun. It is called with
+// mu locked.
+func (c *conversation) need(ctx context.Context) (err error) {
+	if c.chat.ID == 0 {
+		c.chat, err = c.agent.Chats.AddChat(ctx, c.key)
+	}
+	return err
+}
+
 // errBusy and the others are told to who asked.
 var (
 	errBusy       = errors.New("one thing at a time: wait for the answer, or cancel")
@@ -143,13 +156,13 @@ var (
 )
 
 // handle does what a client asks for.
-func (c *conversation) handle(ctx context.Context, r request, v *Visitor) error {
+func (c *conversation) handle(ctx context.Context, r Request, v *Visitor) error {
 	switch r.Type {
-	case askSay:
+	case AskSay:
 		return c.say(ctx, r.Text, v)
-	case askApprove:
+	case AskApprove:
 		return c.answer(ctx, r.Approval, true, v)
-	case askDeny:
+	case AskDeny:
 		return c.answer(ctx, r.Approval, false, v)
 	}
 	c.mu.Lock()
@@ -238,7 +251,7 @@ func (c *conversation) begin(v *Visitor, first func() error, do func(*turn)) err
 		return err
 	}
 	ctx, cancel := context.WithTimeout(a.open, maxTurn)
-	c.cancel = cancel
+	c.cancel, c.over = cancel, make(chan struct{})
 	go func() {
 		defer a.endTurn(c)
 		c.run(ctx, v, do)
@@ -256,6 +269,7 @@ func (c *conversation) run(ctx context.Context, v *Visitor, do func(*turn)) {
 			c.cancel()
 			c.cancel = nil
 			c.broadcast(Message{Type: kindDone})
+			close(c.over)
 			c.mu.Unlock()
 			return
 		}
@@ -270,7 +284,10 @@ func (c *conversation) run(ctx context.Context, v *Visitor, do func(*turn)) {
 
 // openWallet returns the wallet of the conversation, or nil if it has none yet.
 // It is called with mu locked.
-func (c *conversation) openWallet() (*wallet.Local, error) {
+func (c *conversation) openWallet() (wallet.Signer, error) {
+	if c.agent.Wallet != nil {
+		return c.agent.Wallet, nil
+	}
 	if c.wallet != nil || c.chat.Wallet == nil {
 		return c.wallet, nil
 	}
@@ -283,7 +300,7 @@ func (c *conversation) openWallet() (*wallet.Local, error) {
 }
 
 // needWallet is openWallet that makes one. It is called with mu locked.
-func (c *conversation) needWallet(v *Visitor) (_ *wallet.Local, isNew bool, err error) {
+func (c *conversation) needWallet(v *Visitor) (_ wallet.Signer, isNew bool, err error) {
 	if w, err := c.openWallet(); w != nil || err != nil {
 		return w, false, err
 	}
@@ -301,8 +318,8 @@ func (c *conversation) needWallet(v *Visitor) (_ *wallet.Local, isNew bool, err 
 	if c.chat.Wallet, err = c.agent.Chats.KeepWallet(context.WithoutCancel(c.agent.life), c.chat.ID, sealed); err != nil {
 		return nil, false, err
 	}
-	w, err = c.openWallet()
-	return w, true, err
+	kept, err := c.openWallet()
+	return kept, true, err
 }
 
 // fund gives play money to a wallet that has none.

@@ -11,5 +11,6 @@
 // model does (model.go); both use the same tools under the same policy. What a
 // click begins is finished whoever hangs up, also after a restart (pay.go).
 //
-// Start with [New] and [Agent.Serve].
+// Start with [New] and [Agent.Serve], or with [Agent.Join] where a person sits at
+// this very process, and all is paid from their wallet ([Config.Wallet]).
 package chat

@@ -14,19 +14,19 @@ import (
 // Bounds of what a client sends, in bytes.
 const (
 	maxRequest = 8 << 10
-	maxText    = 4000
+	MaxText    = 4000 // of what a person says
 )
 
 // What clients ask for.
 const (
-	askSay     = "say"
-	askApprove = "approve"
-	askDeny    = "deny"
-	askCancel  = "cancel"
+	AskSay     = "say"
+	AskApprove = "approve"
+	AskDeny    = "deny"
+	AskCancel  = "cancel"
 )
 
-// request is a message of a client.
-type request struct {
+// Request is a message of a client.
+type Request struct {
 	Type     string `json:"type"`
 	Text     string `json:"text,omitempty"`     // of say
 	Approval int64  `json:"approval,omitempty"` // of approve and deny
@@ -35,25 +35,28 @@ type request struct {
 var errRequest = errors.New(`a message is a JSON object such as {"type":"say","text":"help"}, {"type":"approve","approval":1}, {"type":"deny","approval":1} or {"type":"cancel"}`)
 
 // decodeRequest reads one message, strictly.
-func decodeRequest(raw []byte) (r request, err error) {
+func decodeRequest(raw []byte) (r Request, err error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&r); err != nil || d.Decode(&struct{}{}) != io.EOF {
-		return request{}, errRequest
+		return Request{}, errRequest
 	}
-	ok := false
-	switch r.Type {
-	case askSay:
-		ok = r.Text != "" && len(r.Text) <= maxText && utf8.ValidString(r.Text) && r.Approval == 0
-	case askApprove, askDeny:
-		ok = r.Text == "" && r.Approval > 0
-	case askCancel:
-		ok = r.Text == "" && r.Approval == 0
-	}
-	if !ok {
-		return request{}, errRequest
+	if !r.valid() {
+		return Request{}, errRequest
 	}
 	return r, nil
+}
+
+func (r Request) valid() bool {
+	switch r.Type {
+	case AskSay:
+		return r.Text != "" && len(r.Text) <= MaxText && utf8.ValidString(r.Text) && r.Approval == 0
+	case AskApprove, AskDeny:
+		return r.Text == "" && r.Approval > 0
+	case AskCancel:
+		return r.Text == "" && r.Approval == 0
+	}
+	return false
 }
 
 // Kinds of messages to a client. Those that have an id are kept.

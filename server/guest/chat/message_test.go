@@ -11,7 +11,7 @@ import (
 )
 
 func TestDecodeRequest(t *testing.T) {
-	for raw, want := range map[string]request{
+	for raw, want := range map[string]Request{
 		`{"type":"say","text":"help"}`:      {Type: "say", Text: "help"},
 		` {"type":"approve","approval":7} `: {Type: "approve", Approval: 7},
 		`{"type":"deny","approval":7}`:      {Type: "deny", Approval: 7},
@@ -20,7 +20,7 @@ func TestDecodeRequest(t *testing.T) {
 		``: {}, `null`: {}, `[]`: {}, `"say"`: {}, `{}`: {},
 		`{"type":"say"}`: {}, `{"type":"say","text":""}`: {}, `{"type":"say","text":7}`: {},
 		`{"type":"say","text":"a","approval":1}`:                         {},
-		`{"type":"say","text":"` + strings.Repeat("a", maxText+1) + `"}`: {},
+		`{"type":"say","text":"` + strings.Repeat("a", MaxText+1) + `"}`: {},
 		`{"type":"approve"}`:                         {},
 		`{"type":"approve","approval":0}`:            {},
 		`{"type":"approve","approval":-1}`:           {},
@@ -32,7 +32,7 @@ func TestDecodeRequest(t *testing.T) {
 		`{"type":"pay"}`:                             {},
 	} {
 		got, err := decodeRequest([]byte(raw))
-		if got != want || (err != nil) != (want == request{}) {
+		if got != want || (err != nil) != (want == Request{}) {
 			t.Errorf("%.60s: %+v, %v", raw, got, err)
 		}
 	}

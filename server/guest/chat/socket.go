@@ -51,6 +51,8 @@ func (s *socket) send(m Message) {
 	}
 }
 
+func (s *socket) leave() { s.stop(websocket.StatusGoingAway, "the server is stopping") }
+
 func (s *socket) stop(code websocket.StatusCode, reason string) { s.end(farewell{code, reason}) }
 
 // Serve has a visitor take part in their conversation until the connection ends.
@@ -69,7 +71,7 @@ func (a *Agent) Serve(ctx context.Context, conn *websocket.Conn, v *Visitor) err
 	s := &socket{conn: conn, visitor: v, out: make(chan Message, maxWaiting)}
 	s.ending, s.end = context.WithCancelCause(ctx)
 	defer s.end(nil)
-	if err := c.join(ctx, s); errors.Is(err, errTooManyT) {
+	if err := c.join(ctx, s, v); errors.Is(err, errTooManyT) {
 		return conn.Close(websocket.StatusTryAgainLater, err.Error())
 	} else if err != nil {
 		return errors.Join(err, conn.Close(websocket.StatusInternalError, "the conversation can't be read"))

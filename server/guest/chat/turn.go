@@ -122,36 +122,45 @@ func (t *turn) at(paying bool) (*guest.Desk, error) {
 
 var errURL = errors.New("that is not the address of a Host: one looks like https://events.example.org/mcp/users/…")
 
-// connect adds a Host, if there is one, and returns what it offers.
+// connect adds a Host, if there is one, and returns what all of them offer.
 func (t *turn) connect(address string) (guest.Found, error) {
+	if err := t.add(address); err != nil {
+		return guest.Found{}, err
+	}
+	return t.desk.FindEvents(t.ctx, guest.Query{})
+}
+
+// add adds a Host, if there is one.
+func (t *turn) add(address string) error {
 	u, err := url.Parse(address)
 	if err != nil || len(address) > maxURL || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil {
-		return guest.Found{}, errURL
+		return errURL
 	}
 	desk, err := t.at(false)
 	if err != nil {
-		return guest.Found{}, err
+		return err
 	}
 	h, err := desk.Add(u.String())
 	if err != nil {
-		return guest.Found{}, err
+		return err
 	}
 	known := slices.Contains(t.chat.Hosts, h.Address())
 	if _, _, err := h.Server(t.ctx); err != nil {
 		if !known {
 			_ = desk.Leave(h.Address())
 		}
-		return guest.Found{}, err
+		return err
 	}
-	if !known {
-		if err := t.agent.Chats.AddHost(t.ctx, t.chat.ID, h.Address()); err != nil {
-			return guest.Found{}, errors.Join(err, desk.Leave(h.Address()))
-		}
-		t.mu.Lock()
-		t.chat.Hosts = append(t.chat.Hosts, h.Address())
-		t.mu.Unlock()
+	if known {
+		return nil
 	}
-	return desk.FindEvents(t.ctx, guest.Query{})
+	if err := t.agent.Chats.AddHost(t.ctx, t.chat.ID, h.Address()); err != nil {
+		return errors.Join(err, desk.Leave(h.Address()))
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.chat.Hosts = append(t.chat.Hosts, h.Address())
+	return nil
 }
 
 // leave forgets a Host.
