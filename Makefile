@@ -33,12 +33,17 @@ bench: build
 	$(GO) run -trimpath ./cmd/loadtest $(LOADTEST)
 
 # Every fuzz target of every package for FUZZTIME, two at a time. docs/development.md
-# says which decoder has which.
+# says which decoder has which. Before Go 1.27 the end of the time may pass for a
+# failure that has no failing input (golang/go#75804).
 FUZZTIME ?= 20s
 fuzz:
 	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' . | sed -E 's|/[^/]*:func | |' | sort | \
 		xargs -P 2 -n 2 sh -c 'out=$$($(GO) test "$$0" -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) \
-			-fuzzminimizetime 100x -parallel 1 2>&1) && echo "$$0 $$1 $$(echo "$$out" | grep elapsed | tail -1)" || { echo "$$out"; exit 1; }'
+			-fuzzminimizetime 100x -parallel 1 2>&1) || case "$$out" in \
+				*"Failing input"*) echo "$$out"; exit 1;; \
+				*"context deadline exceeded"*) ;; \
+				*) echo "$$out"; exit 1;; \
+			esac; echo "$$0 $$1 $$(echo "$$out" | grep elapsed | tail -1)"'
 
 # Other implementations of x402 and MCP against bin/concierge, and the conformance
 # suite. Needs npm, and Node 22: on Linux for amd64 it comes with the packages.
