@@ -235,8 +235,7 @@ func (m *market) newGuest() {
 		m.t.Fatal(err)
 	}
 	m.key, m.home = hex.EncodeToString(crypto.FromECDSA(key)), m.t.TempDir()
-	m.t.Setenv(envWalletKey, m.key)
-	output(m.t, "", "guest", "wallet", "--fund", "--rpc", m.rpc, "--home", m.home)
+	post(m.t, m.rpc+"/faucet", "", map[string]string{"address": crypto.PubkeyToAddress(key.PublicKey).Hex(), "usdc": "10.00"})
 }
 
 // proxy starts `mcp guest` for Hosts.
@@ -296,6 +295,7 @@ func pressApprove(t *testing.T) func(map[string]any) map[string]any {
 // about what is not, on both generations of the protocol and with all ways to
 // ask.
 func TestTranscriptGuest(t *testing.T) {
+	t.Parallel()
 	m := newMarket(t)
 	for _, modern := range []bool{false, true} {
 		for name, c := range map[string]struct {
@@ -308,6 +308,7 @@ func TestTranscriptGuest(t *testing.T) {
 			"none": {nil, nil},
 		} {
 			t.Run(fmt.Sprintf("modern %t/%s", modern, name), func(t *testing.T) {
+				t.Parallel()
 				m := *m
 				m.t = t
 				m.newGuest()
@@ -392,22 +393,26 @@ func TestTranscriptDemo(t *testing.T) {
 
 // While all Hosts hang, and the wallet is being opened, the client is answered.
 func TestFirstAnswer(t *testing.T) {
+	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // it accepts, and says nothing
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer silent.Close()
+	t.Cleanup(func() { silent.Close() })
 	for _, modern := range []bool{false, true} {
-		d := &desktop{t: t, modern: modern}
-		began := time.Now()
-		d.startServer([]string{envWalletKey + "=" + strings.Repeat("1", 64)}, "mcp", "guest", "--home", t.TempDir(), "--browser=false",
-			"--host", "http://"+silent.Addr().String()+"/a", "--host", "http://"+silent.Addr().String()+"/b")
-		d.greet()
-		t.Logf("modern %t: the first answer came after %v, with the start of the process", modern, time.Since(began))
-		if text, _ := d.call("spending", map[string]any{}); !strings.Contains(text, `"per_payment":"25.00"`) {
-			t.Errorf("got %s", text)
-		}
-		d.end()
+		t.Run(fmt.Sprintf("modern %t", modern), func(t *testing.T) {
+			t.Parallel()
+			d := &desktop{t: t, modern: modern}
+			began := time.Now()
+			d.startServer([]string{envWalletKey + "=" + strings.Repeat("1", 64)}, "mcp", "guest", "--home", t.TempDir(), "--browser=false",
+				"--host", "http://"+silent.Addr().String()+"/a", "--host", "http://"+silent.Addr().String()+"/b")
+			d.greet()
+			t.Logf("the first answer came after %v, with the start of the process", time.Since(began))
+			if text, _ := d.call("spending", map[string]any{}); !strings.Contains(text, `"per_payment":"25.00"`) {
+				t.Errorf("got %s", text)
+			}
+			d.end()
+		})
 	}
 }
 
