@@ -203,10 +203,12 @@ func TestBudgetOfProcesses(t *testing.T) {
 	start := func(name string) func() error {
 		return g.start(t, booker{Name: name, URL: web.URL + "/mcp", Purse: path, Events: events, PerDay: x402.USD}, key)
 	}
-	first, second, third := start("first"), start("second"), start("third")
-	// Who is killed may have had nothing left to pay, and then ends well.
-	_, _ = first(), second()
-	again, anew := start("first again"), start("second again")
+	if err := start("first")(); err == nil {
+		t.Error("the first was not killed")
+	}
+	second, third, again := start("second"), start("third"), start("first again")
+	_ = second() // who may have had nothing left to pay, and then ends well
+	anew := start("second again")
 	if err := errors.Join(third(), again(), anew()); err != nil {
 		t.Error(err)
 	}

@@ -273,7 +273,8 @@ func (h *Host) callOnce(caller context.Context, tool string, args any, payment *
 	ctx, cancel := context.WithTimeout(withRequests(caller), callTimeout)
 	defer cancel()
 	params := &mcp.CallToolParams{Name: tool, Arguments: args}
-	if payment != nil && h.header && !h.bySpec.Load() {
+	byHeader := payment != nil && h.header && !h.bySpec.Load()
+	if byHeader {
 		if ctx, err = withPayment(ctx, payment); err != nil {
 			return Answer{}, err
 		}
@@ -300,7 +301,11 @@ func (h *Host) callOnce(caller context.Context, tool string, args any, payment *
 	}
 	answer, err := answerOf(result)
 	if asked, _ := answer.requested(); asked != nil {
-		h.bySpec.Store(answer.Structured != nil && answer.Meta[x402.MetaError] == nil)
+		bySpec := answer.Structured != nil && answer.Meta[x402.MetaError] == nil
+		h.bySpec.Store(bySpec)
+		if byHeader && bySpec { // a payment of an earlier process went where this Host does not look
+			return h.callOnce(caller, tool, args, payment)
+		}
 	}
 	return answer, err
 }

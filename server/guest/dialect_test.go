@@ -1,6 +1,7 @@
 package guest_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/events-concierge/concierge/payments/x402"
@@ -40,6 +41,31 @@ func TestWhereThePaymentGoes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The next process does not know where a Host looks for the payment, and finds out
+// with it.
+func TestWhereAPaymentGoesAgain(t *testing.T) {
+	payer := newCounter(t)
+	lost := true
+	p := &puppet{answer: func(_ int, c call) string {
+		switch {
+		case c.meta[x402.MetaPayment] == nil:
+			return asksWith(required(honest), required(honest), "")
+		case lost:
+			return "lost"
+		}
+		return rsvp("confirmed", "")
+	}}
+	c, url := config(t, payer), p.web(t)
+	if _, err := dial(t, url, c).Book(t.Context(), wish); !errors.Is(err, guest.ErrUnknown) {
+		t.Fatal(err)
+	}
+	lost = false
+	if booked, err := dial(t, url, c).Book(t.Context(), wish); err != nil || booked.Paid != 50_000 {
+		t.Errorf("%+v, %v", booked, err)
+	}
+	payer.must(t, 1)
 }
 
 // A Host of ours that asks as mcp-go-x402 does, in version 1, and is paid.
