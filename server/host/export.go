@@ -85,7 +85,7 @@ func (h *Hosts) export(ctx context.Context, u store.User, file *store.Host, e Ex
 // keystore is the user's wallet under the export's passphrase; nil if its key is not
 // here.
 func (h *Hosts) keystore(ctx context.Context, user string, file *store.Host, e Export) ([]byte, error) {
-	p, err := h.purse(ctx, user, file)
+	p, err := h.kept(ctx, user, file)
 	switch {
 	case err != nil || p.key == nil:
 		return nil, err

@@ -58,7 +58,7 @@ func (h *Hosts) Departure(ctx context.Context, user string) (d Departure, err er
 	if err != nil {
 		return d, err
 	}
-	p, err := h.purse(ctx, user, file)
+	p, err := h.kept(ctx, user, file)
 	if err != nil {
 		return d, err
 	}

@@ -16,9 +16,9 @@ import (
 // ErrWallet means that a new Host can't be given a wallet now.
 var ErrWallet = errors.New("no wallet can be made")
 
-// purse is the wallet that is kept for a user in their file: a key of ours, or the
+// keptWallet is the wallet that is kept for a user in their file: a key of ours, or the
 // address of a wallet at Crossmint. The zero value is none.
-type purse struct {
+type keptWallet struct {
 	key       *wallet.Local
 	crossmint x402.Address
 }
@@ -29,49 +29,49 @@ type custody struct {
 	Crossmint *x402.Address `json:"crossmint"`
 }
 
-func (p purse) address() x402.Address {
+func (p keptWallet) address() x402.Address {
 	if p.key != nil {
 		return p.key.Address()
 	}
 	return p.crossmint
 }
 
-// purse returns the wallet that is kept in a user's file.
-func (h *Hosts) purse(ctx context.Context, user string, file *store.Host) (purse, error) {
+// kept returns the wallet that is kept in a user's file.
+func (h *Hosts) kept(ctx context.Context, user string, file *store.Host) (keptWallet, error) {
 	kept, err := file.SealedWallet(ctx)
 	if err != nil || kept == nil {
-		return purse{}, err
+		return keptWallet{}, err
 	}
-	return h.openPurse(user, kept)
+	return h.openKept(user, kept)
 }
 
-func (h *Hosts) openPurse(user string, kept []byte) (purse, error) {
+func (h *Hosts) openKept(user string, kept []byte) (keptWallet, error) {
 	var elsewhere custody
 	if json.Unmarshal(kept, &elsewhere) == nil && elsewhere.Crossmint != nil {
-		return purse{crossmint: *elsewhere.Crossmint}, nil
+		return keptWallet{crossmint: *elsewhere.Crossmint}, nil
 	}
 	key, err := wallet.Unseal(kept, h.passphrase(user))
-	return purse{key: key}, err
+	return keptWallet{key: key}, err
 }
 
 // newWallet makes the wallet of a user who has none. It is in the user's file
 // before its address is told to anybody; should two try at once, the first one
 // stays. Errors: [ErrWallet].
 func (h *Hosts) newWallet(ctx context.Context, user string) (x402.Address, error) {
-	kept, err := h.newPurse(ctx, user)
+	kept, err := h.newKept(ctx, user)
 	if err != nil {
 		return x402.Address{}, err
 	}
 	if kept, err = h.Files.Host(h.path(user)).KeepWallet(ctx, kept); err != nil {
 		return x402.Address{}, err
 	}
-	p, err := h.openPurse(user, kept)
+	p, err := h.openKept(user, kept)
 	return p.address(), err
 }
 
-// newPurse makes a wallet as a file keeps it. At Crossmint the same user has the same
+// newKept makes a wallet as a file keeps it. At Crossmint the same user has the same
 // one however often it is made.
-func (h *Hosts) newPurse(ctx context.Context, user string) ([]byte, error) {
+func (h *Hosts) newKept(ctx context.Context, user string) ([]byte, error) {
 	if h.AtCrossmint {
 		w, err := h.Crossmint.Wallet(ctx, "userId:"+user)
 		if err != nil {
@@ -93,7 +93,7 @@ func (h *Hosts) wallet(ctx context.Context, user string) (payments.Signer, error
 	if err != nil {
 		return nil, err
 	}
-	p, err := h.purse(ctx, user, h.Files.Host(h.path(user)))
+	p, err := h.kept(ctx, user, h.Files.Host(h.path(user)))
 	switch {
 	case err != nil:
 		return nil, err
@@ -110,7 +110,7 @@ func (h *Hosts) wallet(ctx context.Context, user string) (payments.Signer, error
 // notary returns who signs a Host's offers and receipts: the wallet that its guests
 // pay to, if its key is here. Nil: nobody does.
 func (h *Hosts) notary(ctx context.Context, host *tools.Host) (payments.Notary, error) {
-	p, err := h.purse(ctx, host.User, h.Files.Host(h.path(host.User)))
+	p, err := h.kept(ctx, host.User, h.Files.Host(h.path(host.User)))
 	if err != nil || p.key == nil || p.key.Address() != host.PayTo {
 		return nil, err
 	}
