@@ -198,8 +198,13 @@ func (d *Desk) Use(ctx context.Context, name string, args json.RawMessage) Resul
 	if err != nil {
 		return Result{Failed: true, Err: err}
 	}
-	answer, err := tool.Host.Call(ctx, tool.Remote, args)
-	r := Result{Host: tool.Host.address, Texts: answer.Texts, Structured: answer.Structured, Failed: answer.Failed || err != nil,
+	return tool.Host.Use(ctx, tool.Remote, args)
+}
+
+// Use is [Host.Call] with all that comes of it in a Result.
+func (h *Host) Use(ctx context.Context, tool string, args json.RawMessage) Result {
+	answer, err := h.Call(ctx, tool, args)
+	r := Result{Host: h.address, Texts: answer.Texts, Structured: answer.Structured, Failed: answer.Failed || err != nil,
 		Paid: answer.Paid, PayTo: answer.PayTo, Pending: answer.pending(), Err: err}
 	if wait, ok := errors.AsType[*ApprovalError](err); ok {
 		r.Approval = &wait.Approval

@@ -89,18 +89,16 @@ func (t *turn) pay(q store.ChatMessage) {
 			return
 		}
 	}
-	r, err := t.settle(ctx, asked, call.Args)
+	r := t.settle(ctx, asked, call.Args)
 	switch {
-	case err != nil && errors.Is(err, guest.ErrUnknown), r.Pending: // resume goes on with it
+	case errors.Is(r.Err, guest.ErrUnknown), r.Pending: // resume goes on with it
 		t.progress("It is not decided yet whether the payment is taken. Nothing is paid twice; come back later.")
 		return
-	case err != nil:
-		r = guest.Result{Host: asked.Host, Failed: true, Err: err}
-		if wait, ok := errors.AsType[*guest.ApprovalError](err); ok && wait.ID != asked.ID {
-			t.ask(wait.Approval, call.Args)
-			t.failAbout(asked.ID, "changed", "Nothing was paid: the host asks for something else now.")
-			return
-		}
+	case r.Approval != nil && r.Approval.ID != asked.ID:
+		t.ask(*r.Approval, call.Args)
+		t.failAbout(asked.ID, "changed", "Nothing was paid: the host asks for something else now.")
+		return
+	case r.Err != nil:
 		t.failAbout(asked.ID, "not_paid", r.Note())
 	case r.Failed:
 		t.failAbout(asked.ID, "refused", "The host refused: "+r.Refusal().Error())
@@ -118,32 +116,27 @@ func (t *turn) failAbout(approval int64, code, text string) {
 }
 
 // settle calls until it is known what became of the payment.
-func (t *turn) settle(ctx context.Context, asked store.Approval, args json.RawMessage) (guest.Result, error) {
+func (t *turn) settle(ctx context.Context, asked store.Approval, args json.RawMessage) guest.Result {
 	desk, err := t.at(true)
 	if err != nil {
-		return guest.Result{}, err
+		return guest.Result{Failed: true, Err: err}
 	}
 	h, err := desk.Host(asked.Host)
 	if errors.Is(err, guest.ErrNoHost) { // the person has left it meanwhile
 		h, err = desk.Add(asked.Host)
 	}
 	if err != nil {
-		return guest.Result{}, err
+		return guest.Result{Failed: true, Err: err}
 	}
 	t.progress(fmt.Sprintf("Paying $%s to %s …", asked.Amount.USD(), asked.PayTo))
 	for wait := time.Second; ; wait = min(2*wait, 10*time.Second) {
-		answer, err := h.Call(ctx, asked.Tool, args)
-		r := guest.Result{Host: h.Address(), Texts: answer.Texts, Structured: answer.Structured, Failed: answer.Failed, Paid: answer.Paid, PayTo: answer.PayTo}
-		var rsvp guest.RSVP
-		if err == nil && !r.Failed && json.Unmarshal(r.Structured, &rsvp) == nil {
-			r.Pending = rsvp.Status == "pending"
-		}
-		if !r.Pending && !errors.Is(err, guest.ErrUnknown) {
-			return r, err
+		r := h.Use(ctx, asked.Tool, args)
+		if !r.Pending && !errors.Is(r.Err, guest.ErrUnknown) {
+			return r
 		}
 		t.progress("The payment is under way. It is never made twice.")
 		if t.agent.Pause(ctx, wait) != nil {
-			return r, err
+			return r
 		}
 	}
 }
