@@ -74,6 +74,7 @@ type Server struct {
 	handler  http.Handler
 	codes    *rate.Limiter // that are sent to emails
 	seats    seats         // at the agent
+	pages    pages
 }
 
 // New returns the server; it listens to nothing yet.
@@ -85,6 +86,10 @@ func New(c Config) *Server {
 		server.WithStateLess(true), server.WithDisableStreaming(true), // every answer is one JSON body
 		server.WithDisableLocalhostProtection(true), // checkHost does it, and knows the public URL
 		server.WithStreamableHTTPLogger(c.Log))
+	var err error
+	if s.pages, err = s.openPages(); err != nil {
+		panic(err) // the templates are part of the program: a test shows that they are right
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/mcp/users/{user}", s.handle(s.serveMCP))
 	mux.HandleFunc("GET /mcp/info", s.handle(s.info))
@@ -109,9 +114,8 @@ func New(c Config) *Server {
 			c.Devnet.ServeHTTP(w, r)
 		})
 	}
-	mux.HandleFunc("/", s.handle(func(http.ResponseWriter, *http.Request) error {
-		return &problem{status: http.StatusNotFound, code: "not_found", detail: "There is nothing at this path. /mcp/info lists what there is."}
-	}))
+	s.registerPages(mux)
+	mux.HandleFunc("/", s.handle(s.nothing))
 	s.handler = s.observe(secure(s.cors(s.limitClients(s.checkHost(mux)))))
 	return s
 }
@@ -148,6 +152,15 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, grace time.Duration)
 		err = errors.Join(err, served)
 	}
 	return err
+}
+
+// nothing answers for paths at which there is nothing.
+func (s *Server) nothing(w http.ResponseWriter, r *http.Request) error {
+	if wantsPage(r) {
+		return s.showProblem(w, r, &problem{status: http.StatusNotFound, code: "not_found",
+			detail: "The address may be mistyped, or what was here is gone."})
+	}
+	return &problem{status: http.StatusNotFound, code: "not_found", detail: "There is nothing at this path. /mcp/info lists what there is."}
 }
 
 func (s *Server) cors(next http.Handler) http.Handler {
