@@ -137,8 +137,8 @@ func crowd(b *testing.B, h *host, events, rsvps int) {
 	b.Helper()
 	err := h.Write(b.Context(), func(exec execFunc) error {
 		if err := exec(`WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?1 - 1)
-			INSERT INTO events (id, title, description, starts_at, time_zone, location, capacity, seats_taken, price, created_at, search)
-			SELECT printf('evt_%08d', i), 'Tea', 'With cake', ?2 + i * 60000, 'Europe/Berlin', 'The garden', 0, ?3, 0, 0, 'tea' FROM n`,
+			INSERT INTO events (id, title, description, starts_at, time_zone, location, capacity, seats_taken, price, created_at, revision, search)
+			SELECT printf('evt_%08d', i), 'Tea', 'With cake', ?2 + i * 60000, 'Europe/Berlin', 'The garden', 0, ?3, 0, 0, i + 1, 'tea' FROM n`,
 			events, start.UnixMilli(), rsvps/events); err != nil {
 			return err
 		}

@@ -74,9 +74,12 @@ func (h *Host) CancelEvent(ctx context.Context, id string, cleared int64) (e Eve
 		if _, err := t.exec(ctx, `UPDATE rsvps SET status = 'cancelled' WHERE event_id = ? AND status = 'confirmed'`, id); err != nil {
 			return err
 		}
-		if _, err := t.exec(ctx, `UPDATE events SET cancelled = 1, seats_taken =
+		if err := e.revise(ctx, t); err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, `UPDATE events SET cancelled = 1, revision = ?2, changed_at = ?3, seats_taken =
 					(SELECT coalesce(sum(seats), 0) FROM rsvps WHERE event_id = ?1 AND status = 'pending')
-				WHERE id = ?1`, id); err != nil {
+				WHERE id = ?1`, id, e.Revision, millis(e.ChangedAt)); err != nil {
 			return err
 		}
 		e, err = event(ctx, t, id)
@@ -89,7 +92,8 @@ func (h *Host) CancelEvent(ctx context.Context, id string, cleared int64) (e Eve
 }
 
 // UpdateEvent has change alter an event and returns it as it is kept; id, seats
-// taken, whether it is cancelled and CreatedAt stay. RSVPs keep what they have
+// taken, whether it is cancelled and CreatedAt stay. If change leaves it as it is,
+// so does this, and its revision stays. RSVPs keep what they have
 // paid. Errors: those of change, which must do nothing else; [ErrEventNotFound],
 // [ErrEventCancelled], [ErrEventPast], [ErrInvalid] as in [Host.CreateEvent],
 // [ErrSeatsTaken], and [ErrCutOff] for an earlier CancelUntil while seats are
@@ -112,6 +116,7 @@ func (h *Host) UpdateEvent(ctx context.Context, id string, change func(*Event) e
 		}
 		e.truncate()
 		e.ID, e.SeatsTaken, e.Cancelled, e.CreatedAt = old.ID, old.SeatsTaken, old.Cancelled, old.CreatedAt
+		e.Revision, e.ChangedAt = old.Revision, old.ChangedAt
 		if err := e.check(); err != nil {
 			return err
 		}
@@ -121,10 +126,18 @@ func (h *Host) UpdateEvent(ctx context.Context, id string, change func(*Event) e
 		case e.SeatsTaken > 0 && e.CutOff().Before(old.CutOff()) && e.CutOff().Before(e.StartsAt):
 			return ErrCutOff
 		}
+		if e == old {
+			return nil
+		}
+		if err := e.revise(ctx, t); err != nil {
+			return err
+		}
 		_, err = t.exec(ctx, `UPDATE events SET title = ?, description = ?, starts_at = ?, ends_at = ?, time_zone = ?,
-				location = ?, capacity = ?, price = ?, cancel_until = ?, search = ? WHERE id = ?`,
+				location = ?, capacity = ?, price = ?, cancel_until = ?, unlisted = ?, revision = ?, changed_at = ?,
+				search = ? WHERE id = ?`,
 			e.Title, e.Description, millis(e.StartsAt), millis(e.EndsAt), e.TimeZone,
-			e.Location, e.Capacity, e.Price, millis(e.CancelUntil), e.search(), e.ID)
+			e.Location, e.Capacity, e.Price, millis(e.CancelUntil), e.Unlisted, e.Revision, millis(e.ChangedAt),
+			e.search(), e.ID)
 		return err
 	})
 	if err != nil {
@@ -135,8 +148,16 @@ func (h *Host) UpdateEvent(ctx context.Context, id string, change func(*Event) e
 
 // CheckIn notes that the guest of a confirmed RSVP has come; the first time
 // stays. Errors: [ErrRSVPNotFound], [ErrNotBooked].
-func (h *Host) CheckIn(ctx context.Context, id string) (r RSVP, err error) {
+func (h *Host) CheckIn(ctx context.Context, id string) (RSVP, error) {
+	r, _, err := h.Arrive(ctx, id)
+	return r, err
+}
+
+// Arrive is [Host.CheckIn] that also says whether this was the first time: of two
+// who show the same ticket at two doors it is true for one.
+func (h *Host) Arrive(ctx context.Context, id string) (r RSVP, first bool, err error) {
 	err = h.write(ctx, "check in", func(ctx context.Context, t *tx) error {
+		first = false
 		if r, err = rsvp(ctx, t, id); err != nil {
 			return err
 		}
@@ -146,12 +167,12 @@ func (h *Host) CheckIn(ctx context.Context, id string) (r RSVP, err error) {
 		if !r.CheckedIn.IsZero() {
 			return nil
 		}
-		r.CheckedIn = truncate(t.now)
+		r.CheckedIn, first = truncate(t.now), true
 		_, err := t.exec(ctx, `UPDATE rsvps SET checked_in_at = ? WHERE id = ?`, millis(r.CheckedIn), id)
 		return err
 	})
 	if err != nil {
-		return RSVP{}, err
+		return RSVP{}, false, err
 	}
-	return r, nil
+	return r, first, nil
 }

@@ -119,8 +119,12 @@ func (s *logState) full() error {
 	return nil
 }
 
-// logged reports whether the file has a log with something in it.
+// logged reports whether the file has a log with something in it. The log of a file
+// that was deleted is nobody's.
 func (f *file) logged() bool {
+	if _, err := os.Stat(f.path); err != nil {
+		return false
+	}
 	info, err := os.Stat(f.path + "-wal")
 	return err == nil && info.Size() > 0
 }

@@ -102,3 +102,12 @@ func (c asHash) Scan(v any) error {
 	*c.to = [sha256.Size]byte(b)
 	return nil
 }
+
+// with is a row of which more is read than its scanner knows.
+type with struct {
+	scanner
+	more []any
+}
+
+// Scan implements scanner.
+func (w with) Scan(dest ...any) error { return w.scanner.Scan(append(dest, w.more...)...) }

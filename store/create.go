@@ -9,18 +9,27 @@ import (
 	"runtime"
 )
 
+// checkFile returns why the file at path can't be opened, if that can be seen from
+// outside: [ErrNoFile], or [ErrNotDatabase].
+func checkFile(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return ErrNoFile
+	case err == nil && info.Size() > 0 && info.Size() < 512:
+		// Less than a header. SQLite would take it for an empty database and
+		// write over it.
+		return ErrNotDatabase
+	}
+	return err
+}
+
 // createFile makes sure that there is a file at path: an empty one of mode
 // 0600 if there was none, in a directory of mode 0700 if there was none. An
 // existing file or directory keeps the mode its owner gave it. SQLite gives
 // the log next to a file the mode of the file.
 func createFile(path string) error {
-	info, err := os.Stat(path)
-	if err == nil && info.Size() > 0 && info.Size() < 512 {
-		// Less than a header. SQLite would take it for an empty database and
-		// write over it.
-		return ErrNotDatabase
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	if err := checkFile(path); !errors.Is(err, ErrNoFile) {
 		return err
 	}
 	dir := filepath.Dir(path)

@@ -41,6 +41,7 @@ var (
 	ErrInvite        = errors.New("not an invitation, or one that was used or has expired")
 	ErrCode          = errors.New("not the code, or one that was used or has expired")
 	ErrTooManyCodes  = errors.New("too many codes to this email within the hour")
+	ErrNoSession     = errors.New("not a session, or one that has ended")
 )
 
 // Reasons not to cancel or change. Each is wrapped.

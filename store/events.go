@@ -25,7 +25,13 @@ type Event struct {
 	Price       x402.Amount
 	Cancelled   bool
 	CancelUntil time.Time // when guests may no longer cancel; zero: StartsAt
+	Unlisted    bool      // it is in no list for guests
 	CreatedAt   time.Time
+	// Revision is a number of its Host's that rises: a change of the event gives it
+	// one that no event of the Host had before. A booking is none, and neither is a
+	// cancelled one.
+	Revision  int64
+	ChangedAt time.Time // when it got its revision
 }
 
 // CutOff is when guests may no longer cancel: at the start at the latest.
@@ -69,7 +75,7 @@ func (e Event) Status(now time.Time) Status {
 }
 
 // CreateEvent adds an event and returns it as it is kept: nobody has booked it
-// and CreatedAt is now, whatever e says. Errors: [ErrEventExists], and
+// and CreatedAt and ChangedAt are now, whatever e says. Errors: [ErrEventExists], and
 // [ErrInvalid] for an event without id or start, with an end before its start,
 // or with a negative number.
 func (h *Host) CreateEvent(ctx context.Context, e Event) (Event, error) {
@@ -81,11 +87,15 @@ func (h *Host) CreateEvent(ctx context.Context, e Event) (Event, error) {
 	e.SeatsTaken = 0
 	err := h.write(ctx, what, func(ctx context.Context, t *tx) error {
 		e.CreatedAt = truncate(t.now)
-		_, err := t.exec(ctx, `INSERT INTO events (id, title, description, starts_at, ends_at,
-				time_zone, location, capacity, price, cancelled, cancel_until, created_at, search)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			e.ID, e.Title, e.Description, millis(e.StartsAt), millis(e.EndsAt),
-			e.TimeZone, e.Location, e.Capacity, e.Price, e.Cancelled, millis(e.CancelUntil), millis(e.CreatedAt), e.search())
+		if err := e.revise(ctx, t); err != nil {
+			return err
+		}
+		_, err := t.exec(ctx, `INSERT INTO events (id, title, description, starts_at, ends_at, time_zone, location,
+				capacity, price, cancelled, cancel_until, unlisted, created_at, revision, changed_at, search)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			e.ID, e.Title, e.Description, millis(e.StartsAt), millis(e.EndsAt), e.TimeZone, e.Location,
+			e.Capacity, e.Price, e.Cancelled, millis(e.CancelUntil), e.Unlisted, millis(e.CreatedAt),
+			e.Revision, millis(e.ChangedAt), e.search())
 		if duplicate(err) {
 			return ErrEventExists
 		}
@@ -96,6 +106,14 @@ func (h *Host) CreateEvent(ctx context.Context, e Event) (Event, error) {
 	}
 	return e, nil
 }
+
+// revise gives the event the next revision of its Host.
+func (e *Event) revise(ctx context.Context, t *tx) error {
+	e.ChangedAt = truncate(t.now)
+	return t.row(ctx, nextRevision).Scan(&e.Revision)
+}
+
+const nextRevision = `SELECT coalesce(max(revision), 0) + 1 FROM events`
 
 // truncate makes the times what they will be read back as.
 func (e *Event) truncate() {
@@ -134,7 +152,7 @@ func (h *Host) Event(ctx context.Context, id string) (Event, error) {
 }
 
 const eventColumns = `id, title, description, starts_at, ends_at, time_zone, location,
-	capacity, seats_taken, price, cancelled, cancel_until, created_at`
+	capacity, seats_taken, price, cancelled, cancel_until, unlisted, created_at, revision, changed_at`
 
 func event(ctx context.Context, q rowQuerier, id string) (Event, error) {
 	e, err := scanEvent(q.row(ctx, `SELECT `+eventColumns+` FROM events WHERE id = ?`, id))
@@ -146,7 +164,8 @@ func event(ctx context.Context, q rowQuerier, id string) (Event, error) {
 
 func scanEvent(s scanner) (e Event, err error) {
 	err = s.Scan(&e.ID, &e.Title, &e.Description, asTime{&e.StartsAt}, asTime{&e.EndsAt}, &e.TimeZone, &e.Location,
-		&e.Capacity, &e.SeatsTaken, &e.Price, &e.Cancelled, asTime{&e.CancelUntil}, asTime{&e.CreatedAt})
+		&e.Capacity, &e.SeatsTaken, &e.Price, &e.Cancelled, asTime{&e.CancelUntil}, &e.Unlisted, asTime{&e.CreatedAt},
+		&e.Revision, asTime{&e.ChangedAt})
 	return e, err
 }
 
@@ -159,6 +178,7 @@ type EventQuery struct {
 	// included: that end (or start, if they have no end) at From or later, and
 	// start at To or earlier. Zero: no bound.
 	From, To time.Time
+	Listed   bool   // without those that are unlisted
 	Limit    int    // events a page; 0: [DefaultPage]; at most [MaxPage]
 	After    string // where the last page ended; "": from the beginning
 }
@@ -178,9 +198,9 @@ func (h *Host) Events(ctx context.Context, q EventQuery) (events []Event, next s
 		}
 		return list(ctx, s, scanEvent, `SELECT `+eventColumns+` FROM events
 			WHERE (starts_at, id) > (?1, ?2) AND starts_at <= ?3 AND over_at >= ?4
-				AND (?5 = '' OR instr(search, ?5) > 0)
-			ORDER BY starts_at, id LIMIT ?6`,
-			after.n, after.id, bound(q.To, never), bound(q.From, always), fold(q.Text), limit+1)
+				AND (?5 = '' OR instr(search, ?5) > 0) AND unlisted <= ?6
+			ORDER BY starts_at, id LIMIT ?7`,
+			after.n, after.id, bound(q.To, never), bound(q.From, always), fold(q.Text), !q.Listed, limit+1)
 	})
 	if err != nil {
 		return nil, "", err
@@ -189,6 +209,18 @@ func (h *Host) Events(ctx context.Context, q EventQuery) (events []Event, next s
 		return position{e.StartsAt.UnixMilli(), e.ID}
 	})
 	return events, next, nil
+}
+
+// Changes returns events whose revision is above after, in the order of their
+// revisions, at most limit, and the highest revision that there was just before.
+func (h *Host) Changes(ctx context.Context, after int64, limit int) (events []Event, highest int64, err error) {
+	events, err = view(ctx, h.handle, "list changes of events", func(ctx context.Context, q *statements) ([]Event, error) {
+		if err := q.row(ctx, `SELECT coalesce(max(revision), 0) FROM events`).Scan(&highest); err != nil {
+			return nil, err
+		}
+		return list(ctx, q, scanEvent, `SELECT `+eventColumns+` FROM events WHERE revision > ? ORDER BY revision LIMIT ?`, after, limit)
+	})
+	return events, highest, err
 }
 
 // passOver returns the position of the first event that may still go on at a

@@ -23,7 +23,7 @@ func TestEventRoundTrip(t *testing.T) {
 	want := store.Event{
 		ID: "e1", Title: "Ünïcode \x1f 'quotes'", Description: "two\nlines", TimeZone: "Europe/Berlin", Location: "here",
 		StartsAt: time.Date(2026, 7, 1, 20, 0, 0, 1_999_999, berlin), EndsAt: time.Date(2026, 7, 1, 22, 0, 0, 0, berlin),
-		Capacity: 7, SeatsTaken: 3, Price: 1, Cancelled: true, CreatedAt: time.Unix(1, 0),
+		Capacity: 7, SeatsTaken: 3, Price: 1, Cancelled: true, Unlisted: true, CreatedAt: time.Unix(1, 0), Revision: 8,
 	}
 	made, err := h.CreateEvent(t.Context(), want)
 	if err != nil {
@@ -35,7 +35,7 @@ func TestEventRoundTrip(t *testing.T) {
 	}
 	want.StartsAt = time.Date(2026, 7, 1, 18, 0, 0, 1_000_000, time.UTC)
 	want.EndsAt = time.Date(2026, 7, 1, 20, 0, 0, 0, time.UTC)
-	want.SeatsTaken, want.CreatedAt = 0, start
+	want.SeatsTaken, want.CreatedAt, want.ChangedAt, want.Revision = 0, start, start, 1
 	for _, e := range []store.Event{made, got} {
 		if e != want {
 			t.Errorf("got\n%+v, want\n%+v", e, want)

@@ -162,3 +162,6 @@ func (h handle) Files() *Files { return h.files }
 // VFS has files that are opened from now on be opened through a file system of
 // SQLite's with this name.
 func (p *Files) VFS(name string) { p.vfs = name }
+
+// IndexSchema is the real one.
+func IndexSchema() fs.FS { return kindOf("index", indexID).schema }

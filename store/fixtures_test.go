@@ -43,6 +43,10 @@ func kinds() []kind {
 			c, err := store.OpenChats(t.Context(), path, store.Options{})
 			return c.Close, err
 		}},
+		{"index", store.IndexSchema(), func(t *testing.T, path string) (func() error, error) {
+			x, err := store.OpenIndex(t.Context(), path, store.Options{})
+			return x.Close, err
+		}},
 	}
 }
 
@@ -145,10 +149,14 @@ func (k kind) fresh(t *testing.T) string {
 	return schemaOf(dump(t, path))
 }
 
-// schemaOf is what a dump says of tables and indexes, without regard to quotes
+// schemaOf is what a dump says of tables, indexes and triggers, without regard to quotes
 // around names.
 func schemaOf(dump string) string {
-	schema, _, _ := strings.Cut(strings.ReplaceAll(dump, `"`, ""), "INSERT INTO ")
+	dump = strings.ReplaceAll(dump, `"`, "")
+	schema, _, _ := strings.Cut(dump, "INSERT INTO ")
+	if _, triggers, ok := strings.Cut(dump, "CREATE TRIGGER "); ok {
+		schema += "CREATE TRIGGER " + triggers
+	}
 	return schema
 }
 
@@ -185,14 +193,19 @@ func dump(t *testing.T, path string) string {
 	}
 	lines := texts(t, db, `SELECT 'PRAGMA application_id = ' || application_id FROM pragma_application_id
 		UNION ALL SELECT 'PRAGMA user_version = ' || user_version FROM pragma_user_version`)
-	lines = append(lines, texts(t, db, `SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'
-		ORDER BY type DESC, name`)...) // tables before their indexes
-	for _, table := range texts(t, db, `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name`) {
-		columns := texts(t, db, `SELECT name FROM pragma_table_xinfo('`+table+`') WHERE hidden = 0`)
+	// What SQLite keeps of a table for full-text search is not ours to make.
+	const ours = `name NOT LIKE 'sqlite_%' AND name NOT IN (SELECT name FROM pragma_table_list WHERE type = 'shadow')`
+	lines = append(lines, texts(t, db, `SELECT sql FROM sqlite_schema WHERE type <> 'trigger' AND sql IS NOT NULL AND `+ours+`
+		ORDER BY type = 'view', type DESC, name`)...) // tables before their indexes
+	for _, table := range texts(t, db, `SELECT name FROM sqlite_schema WHERE type = 'table' AND `+ours+` ORDER BY name`) {
+		columns := texts(t, db, `SELECT 'rowid' FROM pragma_table_list WHERE name = '`+table+`' AND type = 'virtual'
+			UNION ALL SELECT name FROM pragma_table_xinfo('`+table+`') WHERE hidden = 0`)
 		query := fmt.Sprintf(`SELECT 'INSERT INTO %s (%s) VALUES (' || concat_ws(', ', quote(%s)) || ')' FROM %[1]s ORDER BY 1`,
 			table, strings.Join(columns, ", "), strings.Join(columns, "), quote("))
 		lines = append(lines, texts(t, db, query)...)
 	}
+	// Behind the rows, for which nothing is to be triggered.
+	lines = append(lines, texts(t, db, `SELECT sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY name`)...)
 	return strings.Join(lines, ";\n") + ";\n"
 }
 

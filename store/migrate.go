@@ -17,7 +17,7 @@ var migrations embed.FS
 
 // kind is a kind of file: what its schema is, and how it is known from others.
 type kind struct {
-	owner  string // "host", "server", "purse" or "chat"
+	owner  string // "host", "server", "purse", "chat" or "index"
 	id     int32  // SQLite's application_id: four letters
 	schema fs.FS  // 0001_*.sql, 0002_*.sql, …
 }
@@ -27,6 +27,7 @@ const (
 	serverID = 0x65766373 // "evcs"
 	purseID  = 0x65766370 // "evcp"
 	chatID   = 0x65766361 // "evca"
+	indexID  = 0x65766369 // "evci"
 )
 
 func kindOf(owner string, id int32) kind {
@@ -154,6 +155,8 @@ func (k kind) check(id int32, version, known int) error {
 		return fmt.Errorf("%w: it is a purse", ErrWrongFile)
 	case id == chatID && k.id != chatID:
 		return fmt.Errorf("%w: it has the agent's conversations", ErrWrongFile)
+	case id == indexID && k.id != indexID:
+		return fmt.Errorf("%w: it is the index of all hosts", ErrWrongFile)
 	case id != k.id || version < 1:
 		return fmt.Errorf("%w: application_id %d, not %d", ErrWrongFile, id, k.id)
 	case version > known:

@@ -68,6 +68,7 @@ const busyTimeout = 10 * time.Second
 type file struct {
 	path    string
 	o       Options
+	derived bool    // what is in it can be had elsewhere
 	db      *sql.DB // makes connections, and keeps none that are given back
 	read    *reader
 	write   *writer
@@ -90,12 +91,11 @@ func open(ctx context.Context, path string, k kind, o Options, log *logState, vf
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
+	ready := createFile
 	if o.Existing {
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return nil, ErrNoFile
-		}
+		ready = checkFile
 	}
-	if err := createFile(path); err != nil {
+	if err := ready(path); err != nil {
 		return nil, err
 	}
 	unlock, err := lockOpening(ctx, path, false)
@@ -107,10 +107,13 @@ func open(ctx context.Context, path string, k kind, o Options, log *logState, vf
 	if err != nil {
 		return nil, err
 	}
-	f := &file{path: path, o: o, log: log, db: sql.OpenDB(c), closing: make(chan struct{})}
+	f := &file{path: path, o: o, derived: k.id == indexID, log: log, db: sql.OpenDB(c), closing: make(chan struct{})}
 	f.db.SetMaxIdleConns(-1)
 	first, err := f.connect(ctx)
 	if err != nil {
+		if _, gone := os.Stat(path); o.Existing && errors.Is(gone, fs.ErrNotExist) { // just now
+			err = ErrNoFile
+		}
 		return nil, errors.Join(err, f.db.Close())
 	}
 	keep := func(ctx context.Context, version int) error { return keepCopy(ctx, f.db, path, version) }
@@ -137,7 +140,11 @@ func (f *file) connect(ctx context.Context) (*sql.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := conn.ExecContext(ctx, settings); err != nil {
+	text := settings
+	if f.derived { // no commit need wait for the disk
+		text += "; PRAGMA synchronous = NORMAL"
+	}
+	if _, err := conn.ExecContext(ctx, text); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil
@@ -178,6 +185,7 @@ func queryOnly(ctx context.Context, c *sql.Conn) error {
 // it writes, and a file is first looked at ([prepareFile]).
 func dsn(path, vfs string) string {
 	q := url.Values{
+		"mode":          {"rw"}, // what was deleted meanwhile is not made again
 		"_busy_timeout": {fmt.Sprint(busyTimeout.Milliseconds())},
 		"_defensive":    {"1"},
 		"_dqs":          {"0"},

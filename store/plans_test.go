@@ -26,10 +26,11 @@ func TestPlans(t *testing.T) {
 	must(t)(h.Confirm(t.Context(), "pay-3", moved(3)))
 	must(t)(nil, h.Abandon(t.Context(), "pay-4"))
 	must(t)(h.RSVP(t.Context(), "rsvp-1"))
+	must(t)(h.Ahead(t.Context(), start))
 	must(t)(h.Revenue(t.Context(), "tea"))
 	must(t)(h.Revenue(t.Context(), ""))
 	must(t)(h.KeepWallet(t.Context(), []byte("x")))
-	must(t)(h.UpdateEvent(t.Context(), "tea", func(*store.Event) error { return nil }))
+	must(t)(h.UpdateEvent(t.Context(), "tea", func(e *store.Event) error { e.Unlisted = true; return nil }))
 	must(t)(h.CheckIn(t.Context(), "rsvp-1"))
 	must(t)(h.CancelRSVP(t.Context(), "rsvp-3", 0))
 	must(t)(h.CancelEvent(t.Context(), "opera", 0))
@@ -45,19 +46,45 @@ func TestPlans(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.ids(t, store.EventQuery{From: start})
+	must(t)(h.Listing(t.Context(), start))
+	if _, _, err := h.PastEvents(t.Context(), store.PastQuery{Now: start}); err != nil {
+		t.Fatal(err)
+	}
 	if _, _, err := h.RSVPs(t.Context(), "tea", 0, ""); err != nil {
 		t.Fatal(err)
 	}
+	yes := true
+	for _, newest := range []bool{false, true} {
+		for _, q := range []store.RSVPQuery{{}, {Text: "x"}, {Status: store.RSVPPending}, {Here: &yes, Text: "x"}} {
+			q.EventID, q.Newest = "tea", newest
+			if _, _, err := h.FindRSVPs(t.Context(), q); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	must(t)(h.Attendance(t.Context(), "tea"))
+	must(t)(h.RevenueByDay(t.Context(), start, start))
+	for _, shelf := range []store.Shelf{store.ShelfUpcoming, store.ShelfPast, store.ShelfCancelled, store.ShelfPaid} {
+		if _, _, err := h.Shelf(t.Context(), store.ShelfQuery{Shelf: shelf, Now: start}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := h.Entries(t.Context(), store.LedgerQuery{}); err != nil {
+		t.Fatal(err)
+	}
 	plans(t, h.path, h.Statements(), map[string]string{
-		"sealed FROM wallet":                    "SCAN wallet",                     // one row
-		"cleared":                               "SCAN cleared",                    // one row
-		"FROM refunds f JOIN payments p ON":     "SCAN f USING INDEX refunds_open", // the open ones only
-		"FROM payments p WHERE p.id":            "",
-		"SELECT retry_at FROM refunds":          "SCAN refunds USING INDEX refunds_open",
-		"sum(p.amount)":                         "SCAN p USING COVERING INDEX payments_by_state",
-		"ORDER BY starts_at, id LIMIT":          "",
-		"WHERE event_id = ?1 AND payer = ?2":    "SCAN CONSTANT ROW",
-		"SELECT 1 FROM abandoned WHERE payment": "SCAN CONSTANT ROW",
+		"FROM events WHERE over_at > ? AND":         "SCAN events",                     // most of an owner's are to come, or few
+		"sealed FROM wallet":                        "SCAN wallet",                     // one row
+		"cleared":                                   "SCAN cleared",                    // one row
+		"FROM refunds f JOIN payments p ON":         "SCAN f USING INDEX refunds_open", // the open ones only
+		"FROM payments p WHERE p.id":                "",
+		"SELECT retry_at FROM refunds":              "SCAN refunds USING INDEX refunds_open",
+		"SELECT\n\t\t\t(SELECT count(*) FROM rsvps": "SCAN CONSTANT ROW",
+		"FROM takings_by_day":                       "SCAN takings_by_day", // a row a day
+		"ORDER BY starts_at, id LIMIT":              "",
+		"SET revision = ":                           "SCAN events", // after a restore
+		"WHERE event_id = ?1 AND payer = ?2":        "SCAN CONSTANT ROW",
+		"SELECT 1 FROM abandoned WHERE payment":     "SCAN CONSTANT ROW",
 	})
 
 	s := MustOpenServer(t, &clock{})
@@ -74,6 +101,14 @@ func TestPlans(t *testing.T) {
 	must(t)(nil, s.UseCode(t.Context(), hash(1), hash(2)))
 	must(t)(s.User(t.Context(), "u"))
 	must(t)(s.Tokens(t.Context(), "u"))
+	if _, _, err := s.TokenUser(t.Context(), hash(1)); err != nil {
+		t.Fatal(err)
+	}
+	must(t)(nil, s.AddSession(t.Context(), store.Session{Hash: hash(5), User: "u", ExpiresAt: start.Add(time.Hour)}))
+	must(t)(s.Session(t.Context(), hash(5)))
+	must(t)(s.Sessions(t.Context(), "u"))
+	must(t)(nil, s.EndSession(t.Context(), hash(5)))
+	must(t)(nil, s.EndSessions(t.Context(), "u"))
 	if _, _, err := s.Users(t.Context(), 0, ""); err != nil {
 		t.Fatal(err)
 	}

@@ -273,7 +273,7 @@ func TestUpdateEvent(t *testing.T) {
 	}{
 		"nothing": {},
 		"everything": {change: func(e *store.Event) {
-			*e = store.Event{ID: "x", Title: "T", Description: "D", Location: "L", TimeZone: "UTC", Capacity: 2, Price: 5, Cancelled: true,
+			*e = store.Event{ID: "x", Title: "T", Description: "D", Location: "L", TimeZone: "UTC", Capacity: 2, Price: 5, Cancelled: true, Unlisted: true,
 				StartsAt: start.Add(time.Hour), EndsAt: start.Add(2 * time.Hour), CancelUntil: start.Add(24 * time.Hour), SeatsTaken: 9}
 		}},
 		"as few seats as are taken":  {change: func(e *store.Event) { e.Capacity = 2 }},
@@ -313,6 +313,7 @@ func TestUpdateEvent(t *testing.T) {
 			if err == nil && c.change != nil {
 				c.change(&want)
 				want.ID, want.SeatsTaken, want.Cancelled, want.CreatedAt = before.ID, before.SeatsTaken, before.Cancelled, before.CreatedAt
+				want.Revision, want.ChangedAt = 2, start.Add(c.at)
 			}
 			if diff := cmp.Diff(want, got); err == nil && diff != "" {
 				t.Error(diff)

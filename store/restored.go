@@ -12,11 +12,25 @@ import (
 	"github.com/events-concierge/concierge/payments/x402"
 )
 
+// restoredBy is more changes of events than are lost by a restore.
+const restoredBy = "1000000"
+
 // MarkRestored notes that the file was just put back to what it was at a time, so
 // that the chain is looked at for what it does not know. wallet is what its guests
 // pay to. A restore from before that is not over yet is part of it.
 func (h *Host) MarkRestored(ctx context.Context, to time.Time, wallet x402.Address) error {
 	return h.write(ctx, "note a restore", func(ctx context.Context, t *tx) error {
+		// Guests' calendars and the index of all Hosts may have seen later revisions
+		// than those that the events have again. In two steps, for no two events may
+		// have the same in between.
+		for _, query := range []string{
+			`UPDATE events SET revision = -revision - ` + restoredBy,
+			`UPDATE events SET revision = -revision`,
+		} {
+			if _, err := t.exec(ctx, query); err != nil {
+				return err
+			}
+		}
 		_, err := t.exec(ctx, `INSERT INTO restored (one, restored_to, restored_at, wallet) VALUES (1, ?1, ?2, ?3)
 			ON CONFLICT DO UPDATE SET restored_to = min(restored_to, ?1), restored_at = ?2, wallet = ?3, next_block = 0, looked = 0`,
 			to.UnixMilli(), millis(t.now), wallet.String())
@@ -117,7 +131,8 @@ func recoverPayment(ctx context.Context, t *tx, r payments.Restore, f payments.F
 	const title, description = "Payments found after a restore",
 		"These guests paid after the time to which the books were put back. What they had booked is not known; their money goes back."
 	if _, err := t.exec(ctx, `INSERT INTO events (id, title, description, starts_at, time_zone, location, capacity, price,
-			cancelled, created_at, search) VALUES (?1, ?2, ?3, ?4, 'UTC', '', 0, 0, 1, ?5, '') ON CONFLICT DO NOTHING`,
+			cancelled, created_at, revision, changed_at, search)
+			VALUES (?1, ?2, ?3, ?4, 'UTC', '', 0, 0, 1, ?5, (`+nextRevision+`), ?5, '') ON CONFLICT DO NOTHING`,
 		FoundEvent, title, description, millis(r.To), millis(t.now)); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"time"
@@ -18,6 +19,25 @@ type Stamp struct {
 // next: what was modified less than that ago may be modified again without a new
 // stamp.
 const tick = 100 * time.Millisecond
+
+// State is a text that tells the states of a file apart without opening it, for
+// being kept: it is the same when the file was opened and closed meanwhile, and not
+// written to. Without a file it is empty. settled is as with [Host.Stamp].
+func (h *Host) State() (state string, settled bool) {
+	info, err := os.Stat(h.path)
+	if err != nil {
+		return "", false
+	}
+	last := info.ModTime()
+	state = fmt.Sprintf("%d.%d", last.UnixNano(), info.Size())
+	if log, err := os.Stat(h.path + "-wal"); err == nil && log.Size() > 0 {
+		state += fmt.Sprintf("-%d.%d", log.ModTime().UnixNano(), log.Size())
+		if log.ModTime().After(last) {
+			last = log.ModTime()
+		}
+	}
+	return state, time.Since(last) > tick && runtime.GOOS != "windows"
+}
 
 // Stamp returns the file's stamp, and whether it is settled: then whatever is
 // read from now on is of this stamp for as long as the file has it. Without a file

@@ -50,6 +50,28 @@ func (s *Server) Tokens(ctx context.Context, user string) ([]Token, error) {
 	})
 }
 
+// TokenUser returns whose token has this hash, and what it may do. Errors:
+// [ErrTokenNotFound], also if its user is being removed.
+func (s *Server) TokenUser(ctx context.Context, hash [sha256.Size]byte) (user string, scope Scope, err error) {
+	type bearer struct {
+		user  string
+		scope Scope
+	}
+	all, err := view(ctx, s.handle, "read a token", func(ctx context.Context, q *statements) ([]bearer, error) {
+		return list(ctx, q, func(s scanner) (b bearer, err error) {
+			err = s.Scan(&b.user, &b.scope)
+			return b, err
+		}, `SELECT user_id, scope FROM tokens WHERE hash = ? AND NOT EXISTS (SELECT 1 FROM removals AS r WHERE r.user_id = tokens.user_id)`, hash[:])
+	})
+	switch {
+	case err != nil:
+		return "", "", err
+	case len(all) != 1: // two with one token can't be told apart
+		return "", "", ErrTokenNotFound
+	}
+	return all[0].user, all[0].scope, nil
+}
+
 // AddToken gives a user one more token, created now. Errors: [ErrUserNotFound],
 // [ErrTokenExists] if there is one of this name, [ErrTooManyTokens], [ErrInvalid]
 // for an unknown scope.

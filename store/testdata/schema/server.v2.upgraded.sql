@@ -1,5 +1,5 @@
 PRAGMA application_id = 1702257523;
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;
 CREATE TABLE claims (
   network     TEXT    NOT NULL,
   asset       TEXT    NOT NULL,
@@ -33,6 +33,13 @@ CREATE TABLE removals (
   state   TEXT    NOT NULL CHECK (state IN ('closing', 'deleting', 'done')),
   since   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE sessions (
+  hash       BLOB    NOT NULL PRIMARY KEY CHECK (length(hash) = 32),
+  user_id    TEXT    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  token      BLOB             CHECK (length(token) = 32),
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE spent (
   hash BLOB NOT NULL PRIMARY KEY CHECK (length(hash) = 32)
 ) STRICT, WITHOUT ROWID;
@@ -59,6 +66,9 @@ CREATE UNIQUE INDEX claims_identified ON claims (user_id, payer, identifier) WHE
 CREATE INDEX claims_open ON claims (claimed_at, payment_id) WHERE open = 1;
 CREATE INDEX codes_by_hour ON codes (since);
 CREATE INDEX invites_by_end ON invites (expires_at);
+CREATE INDEX sessions_by_end ON sessions (expires_at);
+CREATE INDEX sessions_of_user ON sessions (user_id, created_at);
+CREATE INDEX tokens_by_hash ON tokens (hash);
 INSERT INTO claims (network, asset, payer, nonce, user_id, payment_id, fingerprint, claimed_at, open, identifier) VALUES ('eip155:84532', '0x036CbD53842c5426634e7929541eC2318f3dCF7e', '0x0000000000000000000000000000000000000001', '0x0000000000000000000000000000000000000000000000000000000000000000', 'ada', 'ada-0', X'6E340B9CFFB37A989CA544E6BB780A2C78901D3FB33738768511A30617AFA01D', 1780315200000, 1, NULL);
 INSERT INTO claims (network, asset, payer, nonce, user_id, payment_id, fingerprint, claimed_at, open, identifier) VALUES ('eip155:84532', '0x036CbD53842c5426634e7929541eC2318f3dCF7e', '0x0000000000000000000000000000000000000002', '0x0000000000000000000000000000000000000000000000000000000000000001', 'ada', 'ada-1', X'4BF5122F344554C53BDE2EBB8CD2B7E3D1600AD631C385A5D7CCE23C7785459A', 1780315201000, 0, NULL);
 INSERT INTO claims (network, asset, payer, nonce, user_id, payment_id, fingerprint, claimed_at, open, identifier) VALUES ('eip155:84532', '0x036CbD53842c5426634e7929541eC2318f3dCF7e', '0x0000000000000000000000000000000000000003', '0x0000000000000000000000000000000000000000000000000000000000000002', 'ada', 'ada-2', X'DBC1B4C900FFE48D575B5DA5C638040125F65DB0FE3E24494B76EA986457D986', 1780315202000, 1, NULL);
