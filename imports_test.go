@@ -24,13 +24,14 @@ var mayImport = map[string][]string{
 	"payments":             {"payments/x402", "payments/evm", "payments/crashpoint"},
 	"store":                {"payments", "payments/x402"},
 	"store/archive":        {},
-	"tools":                {"payments", "payments/x402", "store"},
+	"tools/calendar":       {},
+	"tools":                {"tools/calendar", "payments", "payments/x402", "store"},
 	"server/host":          {"tools", "payments", "payments/x402", "payments/wallet", "payments/wallet/crossmint", "store", "store/archive"},
 	"server/mail":          {},
 	"server/guest":         {"payments/x402", "payments/wallet", "store"},
 	"server/guest/approve": {"store"},
 	"server/web":           {},
-	"server":               {"server/web", "server/limit", "server/host", "server/guest/chat", "tools", "store", "payments", "payments/x402"},
+	"server":               {"server/web", "server/limit", "server/host", "server/guest/chat", "tools", "tools/calendar", "store", "payments", "payments/x402"},
 	"cmd/concierge": {"server", "server/host", "server/guest", "server/guest/approve", "server/guest/outgoing", "server/mail", "tools", "store", "store/archive",
 		"payments", "payments/x402", "payments/evm", "payments/wallet", "payments/devnet", "payments/facilitator",
 		"payments/wallet/crossmint", "server/guest/chat"},
@@ -42,7 +43,7 @@ var mayImport = map[string][]string{
 	"payments/wallet/crossmint":     {"payments/x402", "payments/evm", "payments/wallet"},
 	"payments/wallet/crossminttest": {"payments/x402", "payments/evm"},
 	"interop/crossmint":             {"payments/wallet/crossminttest"},
-	"server/guest/chat":             {"payments/x402", "payments/wallet", "store", "server/guest"},
+	"server/guest/chat":             {"payments/x402", "payments/wallet", "store", "server/guest", "tools/calendar"},
 }
 
 func TestImports(t *testing.T) {

@@ -59,7 +59,7 @@ func (m *mailbox) SendCode(_ context.Context, email, code string, _ time.Duratio
 	return nil
 }
 
-func newDesk(t *testing.T, r server.Registration) *desk {
+func newDesk(t *testing.T, r server.Registration, change ...func(*server.Config)) *desk {
 	t.Helper()
 	d := &desk{T: t, now: time.Now(), log: &bytes.Buffer{}}
 	log := slog.New(slog.NewTextHandler(d.log, nil))
@@ -75,7 +75,11 @@ func newDesk(t *testing.T, r server.Registration) *desk {
 			t.Errorf("the log has a secret:\n%s", said)
 		}
 	})
-	d.web = server.New(server.Config{Hosts: d.hosts, Version: "test", Log: log, Registration: r})
+	c := server.Config{Hosts: d.hosts, Version: "test", Log: log, Registration: r}
+	for _, change := range change {
+		change(&c)
+	}
+	d.web = server.New(c)
 	return d
 }
 
@@ -217,7 +221,7 @@ func TestVerification(t *testing.T) {
 
 // Play money needs no mail server: the code is in the answer.
 func TestVerificationShown(t *testing.T) {
-	d := newDesk(t, server.Registration{Verify: true})
+	d := newDesk(t, server.Registration{Verify: true, PlayMoney: true})
 	shown := d.ask("POST", "/api/users", "", `{"email": "ada@example.org"}`)
 	if shown.status != 202 || len(shown.Code) != 8 {
 		t.Fatalf("%+v", shown)
@@ -225,6 +229,14 @@ func TestVerificationShown(t *testing.T) {
 	d.register(`{"email": "ada@example.org", "code": "`+shown.Code+`"}`, 201, "")
 	if !strings.Contains(d.log.String(), "verification="+shown.Code) {
 		t.Errorf("it is not in the log:\n%s", d.log)
+	}
+}
+
+// Where money is real nobody is shown a code.
+func TestVerificationNotShown(t *testing.T) {
+	d := newDesk(t, server.Registration{Verify: true})
+	if out := d.register(`{"email": "ada@example.org"}`, 403, "not_allowed"); out.Code == "" || len(out.Code) == 8 {
+		t.Errorf("%+v", out)
 	}
 }
 

@@ -43,7 +43,7 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
 			return &tools.Error{Code: tools.CodeInvalidArgument, Message: "limit is not a number. Send 1 to 100."}
 		}
 	}
-	out, err := c.Host.ListEventsJSON(r.Context(), in)
+	out, err := c.ListEventsJSON(r.Context(), in)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,15 @@ func (s *Server) info(w http.ResponseWriter, r *http.Request) error {
 	base := s.base(r)
 	endpoints := map[string]string{
 		"host": base + "/mcp/users/{user}", "register": base + "/api/users",
-		"events": base + "/api/users/{user}/events", "health": base + "/healthz", "ready": base + "/readyz",
+		"events": base + "/api/users/{user}/events", "chat": base + "/",
+		"my_mcp": base + "/my-mcp", "page": base + pagePath + "{user}", "event_page": base + pagePath + "{user}/{event}", "health": base + "/healthz", "ready": base + "/readyz",
+	}
+	if s.Index != nil {
+		endpoints["shared"], endpoints["find_events"] = base+"/mcp", base+"/api/events"
+		endpoints["catalog"] = base + catalogPath
+	}
+	if s.Agent != nil {
+		endpoints["agent"] = base + agentPath
 	}
 	if s.Devnet != nil {
 		endpoints["devnet_rpc"], endpoints["devnet_faucet"] = base+"/devnet/", base+"/devnet/faucet"

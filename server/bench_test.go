@@ -142,3 +142,22 @@ func BenchmarkBookFree(b *testing.B) {
 		}
 	})
 }
+
+// What people look at, of a Host with a thousand events.
+func BenchmarkPublicPages(b *testing.B) {
+	s := serveEvents(b)
+	user := strings.TrimPrefix(s.path, "/mcp/users")
+	for name, path := range map[string]string{"host": "/u" + user, "search": "/u" + user + "?q=evening", "past": "/u" + user + "?past",
+		"event": "/u" + user + "/" + s.priced, "form": "/u" + user + "/" + s.free, "entry": "/u" + user + "/" + s.free + ".ics",
+		"feed": "/u" + user + "/events.ics"} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				w := httptest.NewRecorder()
+				s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+				if w.Code != http.StatusOK {
+					b.Fatal(w.Code, w.Body)
+				}
+			}
+		})
+	}
+}

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -126,11 +127,15 @@ func routes(s *shop) []route {
 		if _, err := io.WriteString(out, message+"\n"); err != nil {
 			s.t.Fatal(err)
 		}
-		answer, err := lines.ReadBytes('\n')
-		if err != nil {
-			s.t.Fatal(err)
+		for {
+			answer, err := lines.ReadBytes('\n')
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			if !bytes.Contains(answer, []byte(`"method":"notifications/`)) { // there is a new event
+				return answer
+			}
 		}
-		return answer
 	}
 	line(`{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`)
 	return []route{

@@ -2,11 +2,14 @@ package server_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"mime"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -79,5 +82,34 @@ func FuzzRequest(f *testing.F) {
 		if list, err := h.ListRSVPs(t.Context(), tools.ListRSVPsInput{EventID: event.ID}); err != nil || len(list.RSVPs) > 0 {
 			t.Errorf("%s %s %s: %d RSVPs, %v", method, path, body, len(list.RSVPs), err)
 		}
+	})
+}
+
+// FuzzSignIn reads what a browser sends while somebody signs in: where it leads is an
+// owner's page of this server, however it is written, and stays what it is.
+func FuzzSignIn(f *testing.F) {
+	for _, next := range []string{"/my-mcp", "/my-mcp/events?q=a", "//evil.example/my-mcp", "/\\evil.example/my-mcp", "https://evil.example/my-mcp", "/my-mcp/../sign-out", "/my-mcp%2f..%2f", "javascript:alert(1)"} {
+		f.Add(next, base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"email":"ada@example.org","next":%q}`, next)))
+	}
+	s := &server.Server{}
+	f.Fuzz(func(t *testing.T, next, cookie string) {
+		leads := func(to string) {
+			if to == "" {
+				return
+			}
+			base, _ := url.Parse("http://127.0.0.1/sign-in")
+			at, err := base.Parse(to)
+			if err != nil || at.Host != base.Host || !strings.HasPrefix(at.Path, "/my-mcp") || server.LocalPath(to) != to {
+				t.Errorf("%q leads to %v, %v", to, at, err)
+			}
+		}
+		leads(server.LocalPath(next))
+		r := httptest.NewRequest("GET", "http://127.0.0.1/sign-in/code", nil)
+		r.Header.Set("Cookie", "concierge_sign_in="+cookie)
+		email, to, ok := s.Attempt(r)
+		if ok != (email != "") {
+			t.Errorf("%q: %q, %v", cookie, email, ok)
+		}
+		leads(to)
 	})
 }

@@ -170,7 +170,7 @@ func TestHugeRequests(t *testing.T) {
 	_, addr, path := listening(t, server.Limits{}, patient, patient, patient, patient)
 	head := "POST " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 	call := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_events",`
-	listen := `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true,` +
+	listen := `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true,"promptsListChanged":true,` +
 		`"resourceSubscriptions":["a://b"]},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}`
 	full := func(head, unit, tail string) string {
 		return head + strings.Repeat(unit, (256<<10-len(head)-len(tail))/len(unit)) + tail
@@ -199,7 +199,7 @@ func TestHugeRequests(t *testing.T) {
 		{"a long batch", post(path, full("[", listEvents+",", listEvents+"]")), 400},
 		{"HTTP/2 without TLS", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 403},
 		{"an upgrade to it", "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n", 200},
-		{"a stream without an end", strings.Replace(post(path, listen), "\r\n", "\r\nMcp-Protocol-Version: 2026-07-28\r\nMcp-Method: subscriptions/listen\r\n", 1), 404},
+		{"a stream of nothing", strings.Replace(post(path, listen), "\r\n", "\r\nMcp-Protocol-Version: 2026-07-28\r\nMcp-Method: subscriptions/listen\r\n", 1), 400},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := dial(t, addr)

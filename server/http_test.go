@@ -136,7 +136,7 @@ func TestPaths(t *testing.T) {
 		{"POST", "/mcp/users/nobody", `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, 404, "user_not_found"},
 		{"POST", "/mcp/users/x", `{}`, 404, "user_not_found"},
 		{"POST", "/mcp/users/..%2f..%2fserver", `{}`, 404, "user_not_found"},
-		{"GET", "/", "", 404, "not_found"},
+		{"GET", "/nothing", "", 404, "not_found"},
 		{"GET", "/mcp/users/", "", 404, "not_found"},
 		{"PUT", "/api/users", "{}", 404, "not_found"},
 		{"GET", "/mcp/users/" + o.User, "", 405, ""},

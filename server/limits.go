@@ -104,7 +104,7 @@ func words(name string) string {
 	case "owner":
 		return "The owner of this host sends too many requests."
 	case "register":
-		return "Your address has registered too many users."
+		return "Your address registers, or signs in, too often."
 	case "token":
 		return "Your address has sent too many wrong tokens."
 	}

@@ -35,11 +35,8 @@ func (s *Server) serveMCP(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusAccepted)
 		return nil
 	}
-	// There is no notice that anybody could subscribe to. mcp-go would answer with a
-	// stream that says so, and loses what it says when that is all.
-	if isMethod(body, "subscriptions/listen") {
-		return answerError(w, http.StatusNotFound, body, map[string]any{"code": mcp.METHOD_NOT_FOUND,
-			"message": "This host sends no notices."})
+	if r.Method == http.MethodPost && isMethod(body, tools.MethodListen) {
+		return s.listen(w, r, c, body)
 	}
 	dialect := ""
 	if r.URL.RawQuery != "" {
@@ -51,6 +48,12 @@ func (s *Server) serveMCP(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case !answer.discard:
 		return nil
+	case c.Refusal != nil:
+		status := http.StatusOK
+		if mcp.IsModernProtocol(r.Header.Get(mcp.HeaderProtocolVersion)) {
+			status = httpStatus(c.Refusal.Code)
+		}
+		return answerError(w, status, body, c.Refusal)
 	case dialect == "http":
 		return paymentRequired(w, c, c.Required)
 	}
@@ -68,7 +71,7 @@ type answer struct {
 
 // WriteHeader implements http.ResponseWriter.
 func (a *answer) WriteHeader(status int) {
-	if a.discard = a.replaced && a.call.Required != nil; a.discard {
+	if a.discard = a.call.Refusal != nil || a.replaced && a.call.Required != nil; a.discard {
 		return
 	}
 	a.Header().Set("Cache-Control", "no-store")
@@ -100,7 +103,7 @@ func paymentError(w http.ResponseWriter, c *tools.Call, request []byte) error {
 }
 
 // answerError answers a request with a JSON-RPC error.
-func answerError(w http.ResponseWriter, status int, request []byte, e map[string]any) error {
+func answerError(w http.ResponseWriter, status int, request []byte, e any) error {
 	var m struct {
 		ID json.RawMessage `json:"id"`
 	}
@@ -162,9 +165,8 @@ func (s *Server) caller(r *http.Request, host hostKey) (scope store.Scope, err e
 	if v := s.limits.wrong.Look(client, s.Hosts.Now()); counted && !v.OK {
 		return "", s.refuse(ctx, s.limits.wrong.Policy, v)
 	}
-	scheme, token, _ := strings.Cut(credential[0], " ")
-	if len(credential) == 1 && strings.EqualFold(scheme, "Bearer") {
-		scope, err = s.Hosts.Scope(ctx, string(host[:]), strings.TrimSpace(token))
+	if token := bearer(r); token != "" {
+		scope, err = s.Hosts.Scope(ctx, string(host[:]), token)
 	}
 	switch {
 	case err != nil:
@@ -176,6 +178,19 @@ func (s *Server) caller(r *http.Request, host hostKey) (scope store.Scope, err e
 		s.limits.wrong.Take(client, 1, s.Hosts.Now())
 	}
 	return "", errWrongToken
+}
+
+// bearer returns the token of a request, "" if it has none or is not sure which.
+func bearer(r *http.Request) string {
+	credential := r.Header.Values("Authorization")
+	if len(credential) != 1 {
+		return ""
+	}
+	scheme, token, _ := strings.Cut(credential[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
 }
 
 // readCall is call for what anybody may see while the Host answers at all.

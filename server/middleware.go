@@ -22,6 +22,10 @@ type record struct {
 	code  string
 	err   error
 	call  *tools.Call
+	// session is what the cookie says, once it was looked at; owner is the call of who
+	// is signed in.
+	session *session
+	owner   *tools.Call
 	// limits are those that the request came under.
 	limits []counted
 	charge func(tokens int) error // takes more of them; nil: no
@@ -59,7 +63,8 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		sw := &statusWriter{ResponseWriter: w, rec: rec}
 		defer func() {
 			if p := recover(); p != nil {
-				s.Log.Error("handler panicked", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+				// Not the path, which may be a ticket.
+				s.Log.Error("handler panicked", "route", rec.route, "panic", p, "stack", string(debug.Stack()))
 				rec.code, rec.err = string(tools.CodeInternal), fmt.Errorf("panic: %v", p)
 				if sw.status == 0 {
 					problemOf(rec.err).write(sw)

@@ -20,7 +20,7 @@ type Own struct {
 	Handler http.Handler
 }
 
-var errNotHost = errors.New("that is no host: its address on this server begins with /mcp/users/")
+var errNotHost = errors.New("that is no host: its address on this server is /mcp, or begins with /mcp/users/")
 
 // RoundTrip implements [http.RoundTripper].
 func (o *Own) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -30,7 +30,7 @@ func (o *Own) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		defer r.Body.Close()
 	}
-	if !strings.HasPrefix(r.URL.Path, "/mcp/users/") { // nothing else here is a stranger's to ask for
+	if r.URL.Path != sharedPath && !strings.HasPrefix(r.URL.Path, hostPath) { // nothing else here is a stranger's to ask for
 		return nil, errNotHost
 	}
 	in := r.Clone(r.Context())

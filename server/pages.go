@@ -68,9 +68,10 @@ func (s *Server) page(next func(http.ResponseWriter, *http.Request) error) http.
 
 // show writes a page.
 func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, v web.View) error {
-	if owner, err := s.owner(r); err == nil && owner != nil { // else the page is as for anybody
-		v.Signed = true
+	if found, err := s.sessionOf(r); err == nil { // else the page is as for anybody
+		v.Signed = found.user != ""
 	}
+	s.clearStale(w, r)
 	return s.pages.site.Write(w, status, v)
 }
 

@@ -68,7 +68,7 @@ func statusOf(code tools.Code) int {
 	switch code {
 	case tools.CodeEventNotFound, tools.CodeRSVPNotFound:
 		return http.StatusNotFound
-	case tools.CodeEventFull, tools.CodeEventPast, tools.CodeEventCancelled, tools.CodeAlreadyBooked, tools.CodePaymentAlreadyUsed:
+	case tools.CodeEventFull, tools.CodeEventPast, tools.CodeEventCancelled, tools.CodeEventChanged, tools.CodeAlreadyBooked, tools.CodePaymentAlreadyUsed:
 		return http.StatusConflict
 	case tools.CodeNotAllowed:
 		return http.StatusForbidden

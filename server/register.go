@@ -20,9 +20,11 @@ type Registration struct {
 	// Verify has who registers prove that the email is theirs, by a code that is
 	// sent to it. It also gives a user who has lost their token a new one.
 	Verify bool
-	// Mail sends the codes. Nil: they are shown to whoever asks and in the log,
-	// which is right for play money alone.
+	// Mail sends the codes.
 	Mail Mailer
+	// PlayMoney shows the codes to whoever asks, and in the log, where there is no
+	// Mail. With neither nobody can be sent a code.
+	PlayMoney bool
 	// Minute is how many codes are sent in a minute, to all together. 0: 30.
 	Minute int
 }
@@ -83,15 +85,21 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if in.Recover {
 		return s.recover(w, r, in.Email)
 	}
-	user, token, err := s.Hosts.Register(r.Context(), host.Registration{Email: in.Email, PayTo: payTo, Invite: in.Invite})
-	if errors.Is(err, host.ErrWallet) {
-		return &problem{status: http.StatusServiceUnavailable, code: "wallet_unavailable", cause: err,
-			detail: "You could not be given a wallet. Repeat the request in a few minutes, or send the wallet_address of one that you have."}
-	}
+	user, token, err := s.newUser(r.Context(), host.Registration{Email: in.Email, PayTo: payTo, Invite: in.Invite})
 	if err != nil {
 		return err
 	}
 	return s.welcome(w, r, http.StatusCreated, user, token)
+}
+
+// newUser registers who may be registered.
+func (s *Server) newUser(ctx context.Context, r host.Registration) (store.User, string, error) {
+	user, token, err := s.Hosts.Register(ctx, r)
+	if errors.Is(err, host.ErrWallet) {
+		err = &problem{status: http.StatusServiceUnavailable, code: "wallet_unavailable", cause: err,
+			detail: "You could not be given a wallet. Repeat the request in a few minutes, or send the wallet_address of one that you have."}
+	}
+	return user, token, err
 }
 
 // mayRegister finds what is wrong with a registration without asking who is
@@ -104,16 +112,9 @@ func (s *Server) mayRegister(ctx context.Context, in registration) (payTo x402.A
 			detail: "This server sends no codes. Ask its operator for a new owner token."}
 	case in.Recover:
 		return payTo, nil
-	case s.Registration.Closed:
-		return payTo, &problem{status: http.StatusForbidden, code: "registration_closed",
-			detail: "Registration is closed. Ask the operator of this server to add you."}
-	case s.Registration.Invited && in.Invite == "":
-		return payTo, &problem{status: http.StatusForbidden, code: "invite_required",
-			detail: `Registration is by invitation. Ask the operator of this server for one and send its code as "invite".`}
-	case in.Invite != "":
-		if err := s.Hosts.CheckInvite(ctx, in.Invite); err != nil {
-			return payTo, err
-		}
+	}
+	if err := s.mayJoin(ctx, in.Invite); err != nil {
+		return payTo, err
 	}
 	if in.WalletAddress != "" {
 		if payTo, err = x402.ParseAddress(in.WalletAddress); err != nil || payTo.IsZero() {
@@ -124,31 +125,58 @@ func (s *Server) mayRegister(ctx context.Context, in registration) (payTo x402.A
 	return payTo, nil
 }
 
+// mayJoin tells whether somebody new may register with this invitation, or none.
+func (s *Server) mayJoin(ctx context.Context, invite string) error {
+	switch {
+	case s.Registration.Closed:
+		return &problem{status: http.StatusForbidden, code: "registration_closed",
+			detail: "Registration is closed. Ask the operator of this server to add you."}
+	case s.Registration.Invited && invite == "":
+		return &problem{status: http.StatusForbidden, code: "invite_required",
+			detail: `Registration is by invitation. Ask the operator of this server for one and send its code as "invite".`}
+	case invite != "":
+		return s.Hosts.CheckInvite(ctx, invite)
+	}
+	return nil
+}
+
 // sendCode sends a code to an email. The answer is the same whether it is
 // registered or not, and takes as long.
 func (s *Server) sendCode(w http.ResponseWriter, r *http.Request, email string) error {
-	if !s.codes.AllowN(s.Hosts.Now(), 1) {
-		return &problem{status: http.StatusTooManyRequests, code: string(tools.CodeOverLimit),
-			detail: "Too many codes are being sent. Repeat the request in a minute."}
-	}
-	code, err := s.Hosts.NewCode(r.Context(), email)
+	shown, err := s.mailCode(r.Context(), email)
 	if err != nil {
 		return err
 	}
-	out := codeSent{Status: "verification_sent", ExpiresIn: int(store.CodeValid.Seconds())}
+	return reply(w, http.StatusAccepted, codeSent{Status: "verification_sent", ExpiresIn: int(store.CodeValid.Seconds()), Code: shown})
+}
+
+// mailCode sends a code to an email. Where there is no mail it returns the code, to be
+// shown.
+func (s *Server) mailCode(ctx context.Context, email string) (shown string, err error) {
+	if s.Registration.Mail == nil && !s.Registration.PlayMoney {
+		return "", &problem{status: http.StatusForbidden, code: string(tools.CodeNotAllowed),
+			detail: "This server sends no codes. Ask its operator for an owner token."}
+	}
+	if !s.codes.AllowN(s.Hosts.Now(), 1) {
+		return "", &problem{status: http.StatusTooManyRequests, code: string(tools.CodeOverLimit),
+			detail: "Too many codes are being sent. Repeat the request in a minute."}
+	}
+	code, err := s.Hosts.NewCode(ctx, email)
+	if err != nil {
+		return "", err
+	}
 	if s.Registration.Mail == nil {
 		s.Log.Warn("play money: a verification code is shown instead of sent", "verification", code)
-		out.Code = code
-		return reply(w, http.StatusAccepted, out)
+		return code, nil
 	}
 	// The code is noted and the mail may be on its way: it goes on if the caller is gone.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), mailTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mailTimeout)
 	defer cancel()
 	if err := s.Registration.Mail.SendCode(ctx, strings.TrimSpace(email), code, store.CodeValid); err != nil {
-		return &problem{status: http.StatusServiceUnavailable, code: "mail_unavailable", cause: err,
+		return "", &problem{status: http.StatusServiceUnavailable, code: "mail_unavailable", cause: err,
 			detail: "The mail with the code could not be sent. Check the address, and repeat the request in a few minutes."}
 	}
-	return reply(w, http.StatusAccepted, out)
+	return "", nil
 }
 
 // recover gives who has proved their email a new owner token.

@@ -30,17 +30,22 @@ type patience struct {
 	header, read time.Duration // from a request's beginning to the end of its headers, and of its body
 	write        time.Duration // from the end of the headers to that of the answer
 	idle         time.Duration // between two requests
+	alive        time.Duration // between two signs of life on a stream
 }
 
 // defaultPatience is for clients that mean it. A tool answers within 45 s; what
 // is longer is a client that does not read.
 func defaultPatience() patience {
-	return patience{header: 10 * time.Second, read: 30 * time.Second, write: 75 * time.Second, idle: 2 * time.Minute}
+	return patience{header: 10 * time.Second, read: 30 * time.Second, write: 75 * time.Second, idle: 2 * time.Minute,
+		alive: 25 * time.Second}
 }
 
 // Config is what [New] needs.
 type Config struct {
-	Hosts   *host.Hosts
+	Hosts *host.Hosts
+	// Index, if there is one, finds the events of all Hosts for the shared server at
+	// /mcp and the first page.
+	Index   *host.Index
 	Version string
 	Log     *slog.Logger
 	// PublicURL is where clients reach the server, such as
@@ -55,8 +60,14 @@ type Config struct {
 	// Network and Asset are told to clients by /mcp/info.
 	Network x402.Network
 	Asset   x402.Address
+	// Balance returns what an address has of the asset, from the chain. Nil: nobody
+	// is told.
+	Balance func(context.Context, x402.Address) (x402.Amount, error)
 	// Limits are none if they are zero; see [DefaultLimits].
 	Limits Limits
+	// RegistryProof, if there is one, proves to the MCP registry whose domain this is;
+	// see [ValidRegistryProof].
+	RegistryProof string
 	// Devnet, if there is one, is served below /devnet.
 	Devnet http.Handler
 	// Agent, if there is one, is talked to at /agent; [Server.Serve] closes it.
@@ -70,11 +81,19 @@ type Server struct {
 	patience patience
 	large    chan struct{} // has room for the large bodies that are being read
 	mcp      *server.StreamableHTTPServer
+	shared   *server.StreamableHTTPServer // of all Hosts; nil: there is no index
 	marks    *tools.Marks
 	handler  http.Handler
 	codes    *rate.Limiter // that are sent to emails
 	seats    seats         // at the agent
 	pages    pages
+	balances balances
+	feeds    feeds
+	streams  streams // of pages that are told what changes
+
+	listeners    listeners
+	stopping     context.Context // ends those who listen, who would go on for ever
+	endListening func()
 }
 
 // New returns the server; it listens to nothing yet.
@@ -82,6 +101,7 @@ func New(c Config) *Server {
 	aMinute := cmp.Or(c.Registration.Minute, 30)
 	s := &Server{Config: c, limits: newLimits(c.Limits), patience: defaultPatience(), large: make(chan struct{}, maxLarge), marks: tools.NewMarks(rand.Text()),
 		codes: rate.NewLimiter(rate.Every(time.Minute/time.Duration(aMinute)), aMinute)}
+	s.stopping, s.endListening = context.WithCancel(context.Background())
 	s.mcp = server.NewStreamableHTTPServer(tools.NewServer(c.Version, c.Log),
 		server.WithStateLess(true), server.WithDisableStreaming(true), // every answer is one JSON body
 		server.WithDisableLocalhostProtection(true), // checkHost does it, and knows the public URL
@@ -135,13 +155,16 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, grace time.Duration)
 	go func() { failed <- web.Serve(l) }()
 	select {
 	case err := <-failed:
+		s.endListening()
 		now, cancel := context.WithCancel(ctx)
 		cancel()
 		return errors.Join(err, s.closeAgent(now))
 	case <-ctx.Done():
 	}
+	s.endListening()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
+	s.streams.close()
 	parted := make(chan error, 1)
 	go func() { parted <- s.closeAgent(stopping) }() // the connections of which web does not know
 	err := errors.Join(web.Shutdown(stopping), <-parted)

@@ -51,7 +51,7 @@ func (r *remembering) rest(t *testing.T) {
 // titles lists the events, and returns the answer itself besides.
 func (r *remembering) titles(t *testing.T, in tools.ListEventsInput) (string, json.RawMessage) {
 	t.Helper()
-	answer, err := r.ListEventsJSON(t.Context(), in)
+	answer, err := (&tools.Call{Host: r.Host}).ListEventsJSON(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,6 +80,7 @@ func (h *Host) CancelEvent(ctx context.Context, in CancelEventInput) (Event, err
 	if err != nil {
 		return Event{}, explain(err)
 	}
+	h.changed(ctx)
 	return h.eventOf(e, h.Now()), nil
 }
 
@@ -98,4 +99,16 @@ func (h *Host) CheckIn(ctx context.Context, in CheckInInput) (RSVP, error) {
 		return RSVP{}, explain(err)
 	}
 	return rsvpOf(r), nil
+}
+
+// Arrive is [Host.CheckIn] that also says whether the guest had not come before.
+func (h *Host) Arrive(ctx context.Context, in CheckInInput) (r RSVP, first bool, err error) {
+	if err := identifier("rsvp_id", in.RSVPID); err != nil {
+		return RSVP{}, false, err
+	}
+	arrived, first, err := h.Store.Arrive(ctx, in.RSVPID)
+	if err != nil {
+		return RSVP{}, false, explain(err)
+	}
+	return rsvpOf(arrived), first, nil
 }

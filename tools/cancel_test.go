@@ -107,6 +107,9 @@ func TestUpdateEvent(t *testing.T) {
 				return
 			}
 			test.want(&want)
+			if test.name != "nothing" {
+				want.Revision = 2
+			}
 			if diff := cmp.Diff(want, got); err != nil || diff != "" {
 				t.Error(err, diff)
 			}

@@ -20,6 +20,7 @@ const (
 	CodeEventFull          Code = "event_full"
 	CodeEventPast          Code = "event_past"
 	CodeEventCancelled     Code = "event_cancelled"
+	CodeEventChanged       Code = "event_changed" // since the caller has read it
 	CodeAlreadyBooked      Code = "already_booked"
 	CodeRSVPNotFound       Code = "rsvp_not_found"
 	CodeInvalidArgument    Code = "invalid_argument"
@@ -103,6 +104,7 @@ var known = []struct {
 	{store.ErrNotBooked, CodeNotAllowed, "This RSVP is not confirmed: it has no seats. Nothing is changed."},
 	{store.ErrCheckedIn, CodeNotAllowed, "The guest of this RSVP has been checked in, so it can't be cancelled."},
 	{store.ErrUserLeaving, CodeNotAllowed, "This host is being closed for good; nothing new begins at it."},
+	{store.ErrUserNotFound, CodeEventNotFound, "There is no such host. Call find_events for the hosts and events of this server."},
 	{store.ErrNoFile, CodeNotAllowed, "This host is closed for good."},
 	{store.ErrCursor, CodeInvalidArgument, "cursor is not one that this host gave. Send next_cursor of the previous answer unchanged, or none."},
 	{payments.ErrAlreadyUsed, CodePaymentAlreadyUsed, "This payment is already used, for another booking or under another payment identifier. Nothing more was charged; sign a new payment for a new booking."},

@@ -133,3 +133,35 @@ func FuzzTools(f *testing.F) {
 		}
 	})
 }
+
+// FuzzResources asks for any resource, and for notices of any kind: what is read is
+// of this Host, and all else is refused in words.
+func FuzzResources(f *testing.F) {
+	h := mustHost(f)
+	event, err := h.CreateEvent(f.Context(), tools.CreateEventInput{Title: "Opera", StartsAt: "2026-12-24T19:00:00+01:00"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, uri := range []string{"event://" + h.User, "event://" + h.User + "/" + event.ID, "event://" + h.User + "/" + event.ID + ".ics", "event://other/" + event.ID,
+		"event://" + h.User + "/../" + event.ID, "ui://events/cards", "file:///etc/passwd", ""} {
+		f.Add(uri, `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"resourcesListChanged":true,"resourceSubscriptions":["`+uri+`"]}}}`)
+	}
+	f.Fuzz(func(t *testing.T, uri, message string) {
+		c := &tools.Call{Host: h}
+		ctx := tools.WithCall(t.Context(), c)
+		var refusal *tools.Refusal
+		switch content, err := c.ReadResource(ctx, uri); {
+		case err == nil && !strings.HasPrefix(uri, "event://"+h.User) && !strings.HasPrefix(uri, "ui://"):
+			t.Errorf("%q is read: %v", uri, content)
+		case err != nil && !strings.Contains(err.Error(), "no such resource"):
+			t.Errorf("%q: %v", uri, err)
+		}
+		l, err := c.Listen(ctx, []byte(message), nil)
+		switch {
+		case err == nil && !json.Valid(l.Begun()):
+			t.Errorf("%q began with %s", message, l.Begun())
+		case err != nil && (!errors.As(err, &refusal) || refusal.Message == ""):
+			t.Errorf("%q: %v", message, err)
+		}
+	})
+}

@@ -21,6 +21,9 @@ type Host struct {
 	Cache   *Cache
 	Notary  payments.Notary // signs offers and receipts; nil: nobody does
 	Quota   Quota           // what the Host may grow by; nil: anything
+	// Changed is told that an event was created, changed or cancelled, when that is
+	// on the disk. Whatever comes of it, the call has succeeded. Nil: nobody is.
+	Changed func(context.Context)
 	Now     func() time.Time
 	Rand    io.Reader // such as crypto/rand.Reader
 }
@@ -60,24 +63,37 @@ type ListEventsOutput struct {
 	NextCursor string  `json:"next_cursor,omitempty" jsonschema:"present when there are more"`
 }
 
-// ListEvents lists events by their start, those to come unless `from` says
+// ListEvents lists public events by their start, those to come unless `from` says
 // otherwise.
 func (h *Host) ListEvents(ctx context.Context, in ListEventsInput) (ListEventsOutput, error) {
+	return h.listFor(ctx, in, false)
+}
+
+// ListAllEvents is [Host.ListEvents] with the unlisted ones: for callers who may
+// list RSVPs.
+func (h *Host) ListAllEvents(ctx context.Context, in ListEventsInput) (ListEventsOutput, error) {
+	return h.listFor(ctx, in, true)
+}
+
+func (h *Host) listFor(ctx context.Context, in ListEventsInput, all bool) (ListEventsOutput, error) {
 	q, err := in.query()
 	if err != nil {
 		return ListEventsOutput{}, err
 	}
+	q.Listed = !all
 	out, _, err := h.list(ctx, q, h.Now())
 	return out, err
 }
 
-// ListEventsJSON is [Host.ListEvents] as JSON, which is remembered: most calls ask
-// what was asked before.
-func (h *Host) ListEventsJSON(ctx context.Context, in ListEventsInput) (json.RawMessage, error) {
+// ListEventsJSON is what the caller may list, as JSON, which is remembered: most
+// calls ask what was asked before.
+func (c *Call) ListEventsJSON(ctx context.Context, in ListEventsInput) (json.RawMessage, error) {
+	h := c.Host
 	q, err := in.query()
 	if err != nil {
 		return nil, err
 	}
+	q.Listed = !c.mayCall("list_rsvps")
 	now, asked := h.Now(), listing{h.User, q}
 	stamp, settled := h.Store.Stamp() // before the file is read
 	if answer, ok := h.Cache.lists.get(asked, stamp, now); ok {
@@ -157,17 +173,24 @@ type CreateEventInput struct {
 	Capacity    int    `json:"capacity,omitempty" jsonschema:"seats, 0 to 1000000; 0 or absent is unlimited"`
 	Price       USD    `json:"price,omitempty" jsonschema:"USD for one seat as a decimal string such as 2.50, at most 1000000 and 6 decimals; absent is free"`
 	CancelUntil string `json:"cancel_until,omitempty" jsonschema:"RFC 3339, until when guests may cancel and are paid back, not after starts_at; one that has passed: never; absent: until the start"`
+	Visibility  string `json:"visibility,omitempty" jsonschema:"public (the default): in lists; unlisted: for who knows its id"`
 }
 
 // CreateEvent adds an event. Owner only.
-func (h *Host) CreateEvent(ctx context.Context, in CreateEventInput) (out Event, err error) {
+func (h *Host) CreateEvent(ctx context.Context, in CreateEventInput) (Event, error) {
+	id, err := h.newID("evt_", eventBytes)
+	if err != nil {
+		return Event{}, explain(err)
+	}
+	return h.create(ctx, id, in)
+}
+
+func (h *Host) create(ctx context.Context, id string, in CreateEventInput) (out Event, err error) {
 	e, err := in.event(h.Now())
 	if err != nil {
 		return Event{}, err
 	}
-	if e.ID, err = h.newID("evt_", 10); err != nil {
-		return Event{}, explain(err)
-	}
+	e.ID = id
 	if h.Quota != nil {
 		undo, err := h.Quota.Event(ctx)
 		if err != nil {
@@ -183,13 +206,20 @@ func (h *Host) CreateEvent(ctx context.Context, in CreateEventInput) (out Event,
 	if err != nil {
 		return Event{}, explain(err)
 	}
+	h.changed(ctx)
 	return h.eventOf(created, h.Now()), nil
+}
+
+func (h *Host) changed(ctx context.Context) {
+	if h.Changed != nil {
+		h.Changed(ctx)
+	}
 }
 
 func (in CreateEventInput) event(now time.Time) (e store.Event, err error) {
 	err = UpdateEventInput{Title: &in.Title, Description: &in.Description, StartsAt: &in.StartsAt, EndsAt: &in.EndsAt,
 		TimeZone: &in.TimeZone, Location: &in.Location, Capacity: &in.Capacity, Price: &in.Price,
-		CancelUntil: &in.CancelUntil}.apply(&e, now)
+		CancelUntil: &in.CancelUntil, Visibility: &in.Visibility}.apply(&e, now)
 	return e, err
 }
 

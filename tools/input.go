@@ -185,6 +185,17 @@ func zone(name string) (string, error) {
 	return name, nil
 }
 
+// unlisted reads a visibility; "" leaves it as it was, which is public at first.
+func unlisted(s string, was bool) (bool, error) {
+	switch s {
+	case "":
+		return was, nil
+	case Public, Unlisted:
+		return s == Unlisted, nil
+	}
+	return was, invalid("visibility is unknown. Send %q or %q.", Public, Unlisted)
+}
+
 func future(name string, t, now time.Time) error {
 	if !t.After(now) {
 		return invalid("%s is %s, which has passed. Send a time in the future; it is %s now.", name, t.Format(time.RFC3339), now.UTC().Format(time.RFC3339))

@@ -20,8 +20,10 @@ import (
 // Call is what a transport says of a tool call: whose Host it is for, and with
 // whose rights. Every call of a tool must come in a context made by [WithCall].
 type Call struct {
-	Host  *Host
-	Scope store.Scope // of the caller's token; empty for a guest, who has none
+	Host *Host
+	// Directory is who is asked on the shared server, where no Host is.
+	Directory Directory
+	Scope     store.Scope // of the caller's token; empty for a guest, who has none
 	// Spent is why the call may only see to what is booked already, or pay for
 	// what it was quoted: the Host's requests of the day are used up. Nil: it may
 	// do anything.
@@ -29,6 +31,10 @@ type Call struct {
 	// Allow is asked before a tool that costs the server much. Nil: it may be
 	// called as often as one likes.
 	Allow func(tool string) error
+
+	// Session has what the caller wants to hear of, where that is told without a
+	// stream of its own. Nil: nobody could be told.
+	Session *Watch
 
 	// Marks are for a transport that writes long answers by itself; see
 	// [Call.Splice]. Nil: mcp-go writes them.
@@ -40,6 +46,8 @@ type Call struct {
 	Payer    string
 	Receipt  *x402.SettleResponse
 	Required *PaymentRequired // when the answer asks for money
+	// Refusal, if there is one, is the answer, whatever mcp-go makes of it.
+	Refusal *Refusal
 
 	message json.RawMessage // the call, if it came as JSON-RPC
 	marked  json.RawMessage // what Marks stand for
@@ -70,15 +78,16 @@ type tool struct {
 	undoes                   bool // it takes back what was; called again it changes nothing more
 	dear                     bool // the chain may be asked, or a signature checked
 	tends                    bool // it sees to what is booked already
+	cards                    bool // what it answers can be shown as cards; see apps.go
 	input, output            *jsonschema.Schema
 	run                      func(context.Context, *Call, mcp.CallToolRequest) (any, error)
 }
 
 func allTools() []tool {
 	return []tool{
-		free((*Host).ListEventsJSON, tool{name: "list_events", title: "List events", reads: true, output: openSchemaOf[ListEventsOutput](),
-			description: "Lists this host's events by start time, those to come by default. Free to call."}),
-		free((*Host).GetEvent, tool{name: "get_event", title: "Get an event", reads: true,
+		bind((*Call).ListEventsJSON, tool{name: "list_events", title: "List events", reads: true, cards: true, output: openSchemaOf[ListEventsOutput](),
+			description: "Lists this host's events by start time, those to come by default; guests are shown the public ones. Free to call."}),
+		free((*Host).GetEvent, tool{name: "get_event", title: "Get an event", reads: true, cards: true,
 			description: "Returns one event with its price and the seats that are left. Free to call."}),
 		priced(tool{name: "rsvp_to_event", title: "Book an event", paid: true, dear: true, tends: true,
 			description: "Books seats at an event. A free event is booked at once. A priced one costs its price × seats in USDC: the first call answers with x402 payment requirements, and the same call with the payment books. If the answer's status is pending, do not pay again; call get_rsvp."}),
@@ -124,8 +133,12 @@ func NewServer(version string, log *slog.Logger) *server.MCPServer {
 		}
 		return nil
 	})
-	s := server.NewMCPServer("events-concierge", version, server.WithTitle("Events Concierge"),
-		server.WithInstructions(instructions), server.WithToolCapabilities(false), server.WithHooks(hooks))
+	self := mcp.Implementation{Name: "events-concierge", Version: version, Title: "Events Concierge", Icons: iconsOf(logo()...)}
+	p := places{log}
+	p.hook(hooks, self)
+	s := server.NewMCPServer(self.Name, self.Version, append(p.options(), server.WithTitle(self.Title),
+		server.WithInstructions(instructions), server.WithToolCapabilities(false), server.WithHooks(hooks))...)
+	p.add(s)
 	for _, t := range all {
 		s.AddTool(t.describe(), t.handler(log))
 	}
@@ -139,6 +152,11 @@ func callOf(ctx context.Context) *Call {
 
 // free binds a use case that never asks for money.
 func free[In, Out any](run func(*Host, context.Context, In) (Out, error), t tool) tool {
+	return bind(func(c *Call, ctx context.Context, in In) (Out, error) { return run(c.Host, ctx, in) }, t)
+}
+
+// bind is [free] of a use case that depends on who calls.
+func bind[In, Out any](run func(*Call, context.Context, In) (Out, error), t tool) tool {
 	t.input = inputSchemaOf[In]()
 	if t.output == nil {
 		t.output = openSchemaOf[Out]()
@@ -148,7 +166,7 @@ func free[In, Out any](run func(*Host, context.Context, In) (Out, error), t tool
 		if err := DecodeInput(request.Params.RawArguments, &in); err != nil {
 			return nil, err
 		}
-		return run(c.Host, ctx, in)
+		return run(c, ctx, in)
 	}
 	return t
 }
@@ -174,10 +192,21 @@ func (t tool) describe() mcp.Tool {
 		Annotations: mcp.ToolAnnotation{Title: t.title, ReadOnlyHint: &t.reads, DestructiveHint: &t.undoes,
 			IdempotentHint: &idempotent, OpenWorldHint: &open},
 	}
-	if t.paid {
+	switch {
+	case t.paid:
 		d.Meta = mcp.NewMetaFromMap(map[string]any{x402.MetaRequired: true})
+	case t.cards:
+		d.Meta = mcp.NewMetaFromMap(map[string]any{"ui": map[string]any{"resourceUri": cardsURI}})
 	}
+	d.Icons = iconsOf(iconOf(t.name))
 	return d
+}
+
+func iconsOf(all ...icon) (icons []mcp.Icon) {
+	for _, i := range all {
+		icons = append(icons, mcp.Icon{Src: i.src, MIMEType: i.mimeType, Sizes: []string{i.size}})
+	}
+	return icons
 }
 
 // handler runs a tool and turns whatever comes of it into a result. A panic is

@@ -37,7 +37,7 @@ func (h *Host) booking(in RSVPInput) (b payments.Booking, err error) {
 		return b, err
 	}
 	b.EventID, b.Seats = in.EventID, in.Seats
-	b.RSVPID, err = payments.NewID("rsvp_", h.Now(), h.Rand)
+	b.RSVPID, err = payments.NewID(rsvpPrefix, h.Now(), h.Rand)
 	return b, explain(err)
 }
 

@@ -14,6 +14,7 @@ const guest store.Scope = ""
 // is not here is the owner's alone.
 var allowed = map[string][]store.Scope{
 	"list_events":   {guest, store.ScopeRead, store.ScopeCheckIn},
+	"find_events":   {guest}, // on the shared server
 	"get_event":     {guest, store.ScopeRead, store.ScopeCheckIn},
 	"rsvp_to_event": {guest, store.ScopeRead},
 	"get_rsvp":      {guest, store.ScopeRead},

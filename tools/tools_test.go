@@ -90,6 +90,16 @@ func TestToolsGolden(t *testing.T) {
 	}
 }
 
+// The same of the shared server.
+func TestSharedGolden(t *testing.T) {
+	s := tools.NewSharedServer("test", slog.New(slog.DiscardHandler))
+	answer, err := json.MarshalIndent(s.HandleMessage(t.Context(), json.RawMessage(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)), "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "tools-shared.golden.json", append(answer, '\n'))
+}
+
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -203,7 +213,8 @@ func TestEventAsSeen(t *testing.T) {
 	three := 3
 	want := tools.Event{ID: e.ID, Title: "Midnight", Description: "Bring\na friend.", StartsAt: "2026-12-25T00:30:00+01:00",
 		EndsAt: "2026-12-25T03:00:00+01:00", TimeZone: "Europe/Berlin", Location: "Cellar", Capacity: 3, SeatsLeft: &three,
-		Price: "2.50", Currency: "USDC", Status: "open", CancelUntil: "2026-12-25T00:30:00+01:00", CreatedAt: "2026-11-01T12:00:00Z"}
+		Price: "2.50", Currency: "USDC", Status: "open", CancelUntil: "2026-12-25T00:30:00+01:00", Visibility: "public", CreatedAt: "2026-11-01T12:00:00Z",
+		ChangedAt: "2026-11-01T12:00:00Z", Revision: 1}
 	if diff := cmp.Diff(want, e); diff != "" {
 		t.Error(diff)
 	}

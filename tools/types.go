@@ -24,8 +24,17 @@ type Event struct {
 	Currency    string `json:"currency" jsonschema:"always USDC"`
 	Status      string `json:"status" jsonschema:"open, full, past or cancelled"`
 	CancelUntil string `json:"cancel_until" jsonschema:"RFC 3339, until when guests may cancel an RSVP and are paid back"`
+	Visibility  string `json:"visibility" jsonschema:"public: in lists; unlisted: for who knows its id"`
 	CreatedAt   string `json:"created_at" jsonschema:"RFC 3339"`
+	ChangedAt   string `json:"changed_at" jsonschema:"RFC 3339, when the event itself was last changed; a booking is no change"`
+	Revision    int64  `json:"revision" jsonschema:"rises with each such change: a SEQUENCE for calendars"`
 }
+
+// What the visibility of an event can be.
+const (
+	Public   = "public"
+	Unlisted = "unlisted"
+)
 
 // RSVP is a booking, as its guest and the event's owner see it.
 type RSVP struct {
@@ -85,7 +94,11 @@ func (h *Host) eventOf(e store.Event, now time.Time) Event {
 	out := Event{
 		ID: e.ID, Title: e.Title, Description: e.Description, StartsAt: stamp(e.StartsAt, zone),
 		TimeZone: e.TimeZone, Location: e.Location, Capacity: e.Capacity, Price: e.Price.USD(),
-		Currency: "USDC", Status: string(e.Status(now)), CancelUntil: stamp(e.CutOff(), zone), CreatedAt: stamp(e.CreatedAt, time.UTC),
+		Currency: "USDC", Status: string(e.Status(now)), CancelUntil: stamp(e.CutOff(), zone), Visibility: Public,
+		CreatedAt: stamp(e.CreatedAt, time.UTC), ChangedAt: stamp(e.ChangedAt, time.UTC), Revision: e.Revision,
+	}
+	if e.Unlisted {
+		out.Visibility = Unlisted
 	}
 	if !e.EndsAt.IsZero() {
 		out.EndsAt = stamp(e.EndsAt, zone)

@@ -12,6 +12,7 @@ import (
 // UpdateEventInput is the input of update_event.
 type UpdateEventInput struct {
 	EventID     string  `json:"event_id" jsonschema:"from list_events"`
+	Revision    *int64  `json:"revision,omitempty" jsonschema:"revision of the event as you know it: when it has another by now, nothing is changed"`
 	Title       *string `json:"title,omitempty" jsonschema:"1 to 200 characters"`
 	Description *string `json:"description,omitempty" jsonschema:"at most 10000 characters"`
 	StartsAt    *string `json:"starts_at,omitempty" jsonschema:"RFC 3339 with a zone, in the future"`
@@ -21,6 +22,7 @@ type UpdateEventInput struct {
 	Capacity    *int    `json:"capacity,omitempty" jsonschema:"seats, 0 to 1000000, and no fewer than are taken; 0 is unlimited"`
 	Price       *USD    `json:"price,omitempty" jsonschema:"USD for one seat as a decimal string, for new bookings only; 0 is free"`
 	CancelUntil *string `json:"cancel_until,omitempty" jsonschema:"RFC 3339, not after starts_at, and not earlier than it was while seats are taken; an empty text: until the start"`
+	Visibility  *string `json:"visibility,omitempty" jsonschema:"public: in lists; unlisted: for who knows its id"`
 }
 
 // UpdateEvent changes what is sent of an event that is to come; the rest stays.
@@ -32,6 +34,9 @@ func (h *Host) UpdateEvent(ctx context.Context, in UpdateEventInput) (Event, err
 	var taken int
 	e, err := h.Store.UpdateEvent(ctx, in.EventID, func(e *store.Event) error {
 		taken = e.SeatsTaken
+		if in.Revision != nil && *in.Revision != e.Revision {
+			return &Error{Code: CodeEventChanged, Message: "The event has been changed since. Call get_event to see how, and send its revision. Nothing is changed."}
+		}
 		return in.apply(e, h.Now())
 	})
 	switch {
@@ -42,6 +47,7 @@ func (h *Host) UpdateEvent(ctx context.Context, in UpdateEventInput) (Event, err
 	case err != nil:
 		return Event{}, explain(err)
 	}
+	h.changed(ctx)
 	return h.eventOf(e, h.Now()), nil
 }
 
@@ -58,6 +64,7 @@ func (in UpdateEventInput) apply(e *store.Event, now time.Time) error {
 		read(in.Capacity, &e.Capacity, func(n int) (int, error) { return n, between("capacity", n, 0, maxCapacity) }),
 		read(in.Price, &e.Price, price),
 		read(in.CancelUntil, &e.CancelUntil, func(s string) (time.Time, error) { return moment("cancel_until", s) }),
+		read(in.Visibility, &e.Unlisted, func(s string) (bool, error) { return unlisted(s, e.Unlisted) }),
 	)
 	switch {
 	case err != nil:

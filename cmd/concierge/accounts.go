@@ -32,7 +32,7 @@ func (a *accountFlags) add(cmd *cobra.Command) {
 
 // open checks the flags for a network.
 func (a *accountFlags) open(network string) (server.Registration, error) {
-	r := server.Registration{Verify: a.verify}
+	r := server.Registration{Verify: a.verify, PlayMoney: network == onDevnet}
 	switch a.registration {
 	case "":
 		r.Invited = network == onBase

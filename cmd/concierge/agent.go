@@ -42,6 +42,9 @@ const (
 // playMoney is what a visitor's wallet is given on devnet, while it has none.
 const playMoney = 10 * x402.USD
 
+// explorers are where transactions are seen, by networks.
+var explorers = map[string]string{onBase: "https://basescan.org/tx/", onBaseSepolia: "https://sepolia.basescan.org/tx/"}
+
 // agentFlags are about the agent that people talk to at /agent.
 type agentFlags struct {
 	off       bool
@@ -97,7 +100,10 @@ func (a *agentFlags) open(ctx context.Context, o *serveOptions, side *settling, 
 		return nil, nil, errors.Join(err, chats.Close())
 	}
 	c := chat.Config{Chats: chats, Purse: purse, Policy: a.policy(side.network), Chain: &lateChain{flags: &o.network, client: side.client},
-		Passphrase: hosts.VisitorPassphrase, Transport: way, Model: model, Version: version, Log: log}
+		Passphrase: hosts.VisitorPassphrase, Transport: way, Model: model, Version: version, Log: log, Explorer: explorers[o.network.name]}
+	if side.chain != nil {
+		c.Explorer = "/devnet/tx/"
+	}
 	if o.network.name == onDevnet {
 		c.Fund = func(ctx context.Context, to x402.Address) error { return side.fund(ctx, o.network.rpc, to) }
 	}

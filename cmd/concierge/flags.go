@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"os"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -80,6 +81,18 @@ func (a *addresses) Set(s string) error {
 		}
 		*a = append(*a, address)
 	}
+	return nil
+}
+
+// urls is a flag for any number of them, separated by commas or spaces: forms of
+// others fill it in, too, and people paste into those what they have.
+type urls []string
+
+func (u *urls) String() string { return strings.Join(*u, ",") }
+func (u *urls) Type() string   { return "strings" }
+
+func (u *urls) Set(s string) error {
+	*u = append(*u, strings.FieldsFunc(s, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })...)
 	return nil
 }
 

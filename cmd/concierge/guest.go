@@ -20,7 +20,7 @@ type guestFlags struct {
 	network  networkFlags
 	home     string
 	wallet   walletFlags
-	hosts    []string
+	hosts    urls
 	maxPrice limit
 	asJSON   bool
 }
@@ -64,7 +64,7 @@ func (g *guestFlags) config(ctx context.Context, signer wallet.Signer) (_ guest.
 
 // addHosts adds the flag that names Hosts.
 func (g *guestFlags) addHosts(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&g.hosts, "host", nil, "a Host's MCP URL; may be given several times")
+	cmd.Flags().Var(&g.hosts, "host", "a Host's MCP URL; may be given several times")
 }
 
 // desk opens the books and a wallet, connects to no Host yet, and says how to put

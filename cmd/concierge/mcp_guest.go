@@ -19,7 +19,7 @@ import (
 // mcpGuest is a paying proxy over stdio.
 type mcpGuest struct {
 	guestFlags
-	urls    []string
+	urls    urls
 	demo    bool
 	browser bool
 
@@ -38,22 +38,35 @@ func newMCPGuest() *cobra.Command {
 			"by 'concierge guest approve'. With --demo it brings along all it needs, and lasts as long as it runs.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if len(m.urls) == 0 && !m.demo {
-				return misuse("--host is missing: a Host's MCP URL, such as http://127.0.0.1:8402/mcp/users/…")
-			}
-			if len(m.urls) > 0 && m.demo {
-				return misuse("--demo has hosts of its own; give it without --host")
+			if err := m.check(); err != nil {
+				return err
 			}
 			m.prompt = cmd.ErrOrStderr()
 			return m.serve(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
 	m.add(cmd)
-	cmd.Flags().StringSliceVar(&m.urls, "host", nil, "a Host's MCP URL; may be given several times")
+	cmd.Flags().Var(&m.urls, "host", "a Host's MCP URL; may be given several times")
 	cmd.Flags().Var(&m.maxPrice, "max-price", "the most to pay for one call, in USD, besides what the spending policy says")
 	cmd.Flags().BoolVar(&m.browser, "browser", hasDisplay(), "open a page in your browser where a payment has to be approved and your MCP client can't ask")
 	cmd.Flags().BoolVar(&m.demo, "demo", false, "an embedded chain, sample hosts and a funded wallet instead of your own")
 	return cmd
+}
+
+// inHost is what stands for --demo where a form asks for Hosts alone.
+const inHost = "demo"
+
+func (m *mcpGuest) check() error {
+	if len(m.urls) == 1 && m.urls[0] == inHost {
+		m.urls, m.demo = nil, true
+	}
+	if len(m.urls) == 0 && !m.demo {
+		return misuse("--host is missing: a Host's MCP URL, such as http://127.0.0.1:8402/mcp/users/…")
+	}
+	if len(m.urls) > 0 && m.demo {
+		return misuse("--demo has hosts of its own; give it without --host")
+	}
+	return checkHosts(m.urls)
 }
 
 func (m *mcpGuest) serve(ctx context.Context, in io.Reader, out io.Writer) (err error) {
@@ -112,7 +125,9 @@ func (m *mcpGuest) own(ctx context.Context) (guest.Config, []string, error) {
 		return c, nil, err
 	}
 	m.close = append(m.close, func() error { done(); return nil })
-	signer, err := m.guestFlags.open(ctx, m.unattended(m.prompt))
+	s := m.unattended(m.prompt)
+	s.given = s.passphrase != "" // a form leaves it empty
+	signer, err := m.guestFlags.open(ctx, s)
 	switch {
 	case err == nil:
 		c.Wallet = signer

@@ -141,6 +141,15 @@ func (s *settling) ready(ctx context.Context) error {
 	return s.pool.Ready()
 }
 
+// balance returns what an address has of the token that is paid with.
+func (s *settling) balance(ctx context.Context, of x402.Address) (x402.Amount, error) {
+	n, err := s.client.Balance(ctx, s.asset, of)
+	if err != nil {
+		return 0, err
+	}
+	return n.Amount()
+}
+
 func (s *settling) close() error {
 	if s.stop != nil {
 		s.stop()

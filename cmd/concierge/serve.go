@@ -30,6 +30,7 @@ const keepUsageEvery = 10 * time.Second
 
 type serveOptions struct {
 	addr, publicURL string
+	registryProof   string
 	origins         []string
 	limits          server.Limits
 	hosts           hostsFlags
@@ -98,6 +99,7 @@ func newServe() *cobra.Command {
 	addQuotas(cmd, &o.hosts.quotas)
 	addLimits(cmd, &o.limits)
 	cmd.Flags().StringVar(&o.publicURL, "public-url", "", "where clients reach this server, such as https://events.example.org")
+	cmd.Flags().StringVar(&o.registryProof, "mcp-registry-auth", "", "what the MCP registry is to find at /.well-known/mcp-registry-auth, such as 'v=MCPv1; k=ed25519; p=PUBLIC_KEY'")
 	cmd.Flags().StringSliceVar(&o.origins, "cors-origin", nil, "web origins whose pages may call this server")
 	o.network.addSettling(cmd)
 	o.accounts.add(cmd)
@@ -113,6 +115,9 @@ func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Lo
 	}
 	if err := errors.Join(o.hosts.valid(), validLimits(o.limits, o.hosts.quotas)); err != nil {
 		return err
+	}
+	if o.registryProof != "" && !server.ValidRegistryProof(o.registryProof) {
+		return misuse("--mcp-registry-auth: want 'v=MCPv1; k=ed25519; p=' and the public key in base64")
 	}
 	registration, err := o.accounts.open(o.network.name)
 	if err != nil {
@@ -135,8 +140,13 @@ func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Lo
 	}
 	defer func() { err = errors.Join(err, stop()) }()
 
-	c := server.Config{Hosts: hosts, Version: version, Log: log, PublicURL: public, Origins: o.origins,
-		Limits: o.limits, Registration: registration, Ready: side.ready, Network: side.network, Asset: side.asset}
+	index := host.OpenIndex(ctx, hosts)
+	stopIndexing := tend(ctx, index.Run) // the first sweep is not waited for
+	defer func() { stopIndexing(); err = errors.Join(err, index.Close()) }()
+
+	c := server.Config{Hosts: hosts, Index: index, RegistryProof: o.registryProof, Version: version, Log: log, PublicURL: public, Origins: o.origins,
+		Limits: o.limits, Registration: registration, Ready: side.ready, Network: side.network, Asset: side.asset,
+		Balance: side.balance}
 	if side.chain != nil {
 		c.Devnet = side.chain.Handler()
 		fmt.Fprintln(notice, "The embedded chain forgets everything when this server stops; 'concierge devnet' keeps one that does not.")

@@ -23,20 +23,31 @@ type Event struct {
 	Price       string `json:"price"`
 	Currency    string `json:"currency"`
 	Status      string `json:"status"`
+	CreatedAt   string `json:"created_at,omitempty"`
+	ChangedAt   string `json:"changed_at,omitempty"`
+	Revision    int64  `json:"revision,omitempty"` // rises with each change
 }
 
 // RSVP is a booking as a Host reports it.
 type RSVP struct {
-	ID          string `json:"id"`
-	EventID     string `json:"event_id"`
-	Seats       int    `json:"seats"`
+	ID          string  `json:"id"`
+	EventID     string  `json:"event_id"`
+	Seats       int     `json:"seats"`
+	Status      string  `json:"status"`
+	Payer       string  `json:"payer,omitempty"`
+	Amount      string  `json:"amount"`
+	Price       string  `json:"price"`
+	Network     string  `json:"network,omitempty"`
+	Transaction string  `json:"transaction,omitempty"`
+	Note        string  `json:"note,omitempty"`
+	Refund      *Refund `json:"refund,omitempty"`
+}
+
+// Refund is money that a Host says it pays back.
+type Refund struct {
+	USD         string `json:"usd"`
 	Status      string `json:"status"`
-	Payer       string `json:"payer,omitempty"`
-	Amount      string `json:"amount"`
-	Price       string `json:"price"`
-	Network     string `json:"network,omitempty"`
 	Transaction string `json:"transaction,omitempty"`
-	Note        string `json:"note,omitempty"`
 }
 
 // Events returns one page of a Host's events to come that contain query, and

@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
+
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 // askWait is how long the answers of several Hosts are waited for.
@@ -54,21 +57,17 @@ func (d *Desk) FindEvents(ctx context.Context, q Query) (Found, error) {
 	hosts := d.Hosts()
 	found := Found{Events: []FoundEvent{}}
 	for i, p := range each(hosts, func(h *Host) (p page) {
-		var out struct {
-			Events []Event `json:"events"`
-			Next   string  `json:"next_cursor"`
-		}
-		p.err = h.ask(ctx, "list_events", q, &out)
-		for _, e := range out.Events[:min(len(out.Events), q.Limit)] {
-			p.events = append(p.events, FoundEvent{h.address, e})
-		}
-		p.more = out.Next != ""
+		p.events, p.more, p.err = d.askForEvents(ctx, h, q)
 		return p
 	}) {
 		if p.err != nil {
 			found.Unreachable = append(found.Unreachable, Unreached{hosts[i].address, words(p.err.Error())})
 		}
-		found.Events = append(found.Events, p.events...)
+		for _, e := range p.events { // of its Host and of a shared server, it is the same one
+			if !slices.ContainsFunc(found.Events, func(f FoundEvent) bool { return f.Host == e.Host && f.ID == e.ID }) {
+				found.Events = append(found.Events, e)
+			}
+		}
 		found.More = found.More || p.more
 	}
 	slices.SortStableFunc(found.Events, func(a, b FoundEvent) int { return cmp.Compare(a.start().Unix(), b.start().Unix()) })
@@ -76,6 +75,67 @@ func (d *Desk) FindEvents(ctx context.Context, q Query) (Found, error) {
 		found.Events, found.More = found.Events[:q.Limit], true
 	}
 	return found, nil
+}
+
+// askForEvents asks one Host for events. One that lists none of its own and finds
+// those of others is a server's shared one: it says of each where it can be booked,
+// and that is the event's Host. No other Host is believed to speak for others.
+func (d *Desk) askForEvents(ctx context.Context, h *Host, q Query) (events []FoundEvent, more bool, err error) {
+	var out struct {
+		Events []struct {
+			Event
+			Host struct {
+				URL string `json:"mcp_url"`
+			} `json:"host"`
+		} `json:"events"`
+		Next string `json:"next_cursor"`
+	}
+	shared := d.isShared(ctx, h)
+	tool := "list_events"
+	if shared {
+		tool = "find_events"
+	}
+	if err := h.ask(ctx, tool, q, &out); err != nil {
+		return nil, false, err
+	}
+	for _, e := range out.Events[:min(len(out.Events), q.Limit)] {
+		found := FoundEvent{h.address, e.Event}
+		if shared {
+			u, err := url.Parse(e.Host.URL)
+			if err != nil || len(e.Host.URL) > maxFoundURL || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
+				continue
+			}
+			found.Host = u.String()
+		}
+		events = append(events, found)
+	}
+	return events, out.Next != "", nil
+}
+
+// maxFoundURL bounds the address of a Host that another one names.
+const maxFoundURL = 500
+
+// isShared reports whether a Host finds the events of others, and has none itself.
+func (d *Desk) isShared(ctx context.Context, h *Host) bool {
+	d.refresh(listStale)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l := d.lists[h]
+	if l == nil {
+		return false
+	}
+	if asking := l.asking; !l.known && asking != nil {
+		d.mu.Unlock()
+		select {
+		case <-asking:
+		case <-ctx.Done():
+		}
+		d.mu.Lock()
+	}
+	has := func(name string) bool {
+		return slices.ContainsFunc(l.tools, func(t *sdk.Tool) bool { return t.Name == name })
+	}
+	return has("find_events") && !has("list_events")
 }
 
 // HostOf returns the Host that has an event: the only Host there is, or the only

@@ -153,7 +153,7 @@ func (h *Hosts) exportUser(ctx context.Context, w io.Writer, u store.User) error
 // eachEvent calls f for every event of a Host, past and to come.
 func eachEvent(ctx context.Context, h *tools.Host, f func(tools.Event) error) error {
 	for cursor := ""; ; {
-		page, err := h.ListEvents(ctx, tools.ListEventsInput{From: "0001-01-01T00:00:01Z", Limit: 100, Cursor: cursor})
+		page, err := h.ListAllEvents(ctx, tools.ListEventsInput{From: "0001-01-01T00:00:01Z", Limit: 100, Cursor: cursor})
 		if err != nil {
 			return err
 		}

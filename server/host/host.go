@@ -10,6 +10,7 @@
 //	server.db          users, hashes of their tokens, payment claims, what Hosts were used for
 //	removal.lock       held while a user is removed
 //	hosts/ab/abcd….db  one user's events, RSVPs, payments and wallet
+//	index.db           the public events to come of all of them; see [OpenIndex]
 //
 // [OpenArchive] has copies of it kept elsewhere, from which [RestoreAll] makes it
 // again, and [Hosts.RestoreUser] one user's file.
@@ -57,6 +58,9 @@ type Config struct {
 	// user is still there; [Hosts.Remove] waits until no other process can think
 	// so. It must be the same for all processes. Default 1 s.
 	Lease time.Duration
+	// WatchEvery is the pause between two looks at a file that somebody watches.
+	// Default 500 ms.
+	WatchEvery time.Duration
 	// MaxOpen is how many Hosts have their file open at a time, and Idle how long
 	// one stays open that nobody uses; see [store.Options].
 	MaxOpen int
@@ -86,6 +90,8 @@ type Hosts struct {
 	meter   *meter
 	uses    uses
 	stop    func() // ends what notes them
+	index   atomic.Pointer[Index]
+	watches watches
 
 	mu     sync.RWMutex
 	known  map[string]*known // Hosts that have been asked for; they are small
@@ -109,6 +115,9 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	}
 	if c.Lease == 0 {
 		c.Lease = time.Second
+	}
+	if c.WatchEvery == 0 {
+		c.WatchEvery = 500 * time.Millisecond
 	}
 	if c.AtCrossmint && c.Crossmint == nil {
 		return nil, errors.New("there is no key to make wallets at Crossmint with")
@@ -221,8 +230,11 @@ func (h *Hosts) newHost(ctx context.Context, user string) (*known, error) {
 		return nil, fmt.Errorf("make the file of %s: %w", user, err)
 	}
 	k.since = u.CreatedAt
-	k.host, err = h.hostOf(ctx, u)
-	return k, err
+	if k.host, err = h.hostOf(ctx, u); err != nil {
+		return nil, err
+	}
+	k.host.Changed = func(ctx context.Context) { h.changed(ctx, u) }
+	return k, nil
 }
 
 func (h *Hosts) hostOf(ctx context.Context, u store.User) (*tools.Host, error) {
@@ -253,6 +265,7 @@ func (h *Hosts) ledger(ctx context.Context, user string) (payments.Ledger, func(
 // Close waits for payments under way, at most until ctx ends, and closes all
 // files. Calls of Hosts must have ended before.
 func (h *Hosts) Close(ctx context.Context) error {
+	h.watches.close()
 	err := h.Cashier.Close(ctx)
 	h.stop()
 	h.mu.Lock()

@@ -107,6 +107,30 @@ func (h *Hosts) wallet(ctx context.Context, user string) (payments.Signer, error
 	return h.Crossmint.At(p.crossmint), nil
 }
 
+// Custody is who keeps the key of the wallet that a Host's guests pay to.
+type Custody string
+
+// Who may keep it.
+const (
+	KeptHere      Custody = "here"      // this server, sealed
+	KeptCrossmint Custody = "crossmint" // Crossmint
+	KeptElsewhere Custody = "elsewhere" // its owner: the server knows the address alone
+)
+
+// Custody returns who keeps the key of a Host's wallet.
+func (h *Hosts) Custody(ctx context.Context, host *tools.Host) (Custody, error) {
+	p, err := h.kept(ctx, host.User, h.Files.Host(h.path(host.User)))
+	switch {
+	case err != nil:
+		return "", err
+	case p.address().IsZero(), p.address() != host.PayTo:
+		return KeptElsewhere, nil
+	case p.key == nil:
+		return KeptCrossmint, nil
+	}
+	return KeptHere, nil
+}
+
 // notary returns who signs a Host's offers and receipts: the wallet that its guests
 // pay to, if its key is here. Nil: nobody does.
 func (h *Hosts) notary(ctx context.Context, host *tools.Host) (payments.Notary, error) {

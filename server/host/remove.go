@@ -93,6 +93,11 @@ func (h *Hosts) Remove(ctx context.Context, user string, e Export) (err error) {
 	if err := h.retireUser(ctx, user); err != nil {
 		return err
 	}
+	if x := h.index.Load(); x != nil { // else a sweep of the server takes them out
+		if err := x.forget(ctx, user); err != nil {
+			h.Log.Warn("the index of events still has somebody who was removed; the next sweep takes them out", "user", user, "err", err)
+		}
+	}
 	if err := h.Files.Alone(ctx, h.path(user), func() error { return h.deleteFiles(user) }); err != nil {
 		return fmt.Errorf("delete the files of %s (run it again): %w", user, err)
 	}

@@ -26,9 +26,19 @@ const atOnce = 32
 // ServeHost serves the Host of a user over a pair of pipes, with the rights of a
 // scope, until the user is removed; see [ServeStdio].
 func (h *Hosts) ServeHost(ctx context.Context, s *server.MCPServer, user string, scope store.Scope, in io.Reader, out io.Writer) error {
-	return ServeStdio(ctx, s, in, out, func(ctx context.Context) (context.Context, error) {
+	call := func(ctx context.Context) (*tools.Call, error) {
 		host, err := h.Host(ctx, user)
-		return tools.WithCall(ctx, &tools.Call{Host: host, Scope: scope}), err
+		return &tools.Call{Host: host, Scope: scope}, err
+	}
+	c, err := call(ctx)
+	if err != nil {
+		return err
+	}
+	n := &notices{call: call, watch: func(ctx context.Context) (<-chan struct{}, error) { return h.Watch(ctx, user) }, session: c.NewWatch()}
+	return serveStdio(ctx, s, in, out, n, func(ctx context.Context) (context.Context, error) {
+		c, err := call(ctx)
+		c.Session = n.session
+		return tools.WithCall(ctx, c), err
 	})
 }
 
@@ -40,6 +50,12 @@ func (h *Hosts) ServeHost(ctx context.Context, s *server.MCPServer, user string,
 // It is used instead of mcp-go's own loop, which cancels calls at the end of
 // input, reads lines of any length, and shares one session in a process.
 func ServeStdio(ctx context.Context, s *server.MCPServer, in io.Reader, out io.Writer, each func(context.Context) (context.Context, error)) error {
+	return serveStdio(ctx, s, in, out, nil, each)
+}
+
+// serveStdio is ServeStdio with notices of what changes; nil: mcp-go has those there
+// are.
+func serveStdio(ctx context.Context, s *server.MCPServer, in io.Reader, out io.Writer, n *notices, each func(context.Context) (context.Context, error)) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	w := &lineWriter{out: out}
@@ -52,8 +68,11 @@ func ServeStdio(ctx context.Context, s *server.MCPServer, in io.Reader, out io.W
 
 	handle := func(ctx context.Context, message []byte) {
 		if answer := s.HandleMessage(ctx, message); answer != nil {
-			w.write(answer)
+			w.write(tools.Answered(ctx, answer))
 		}
+	}
+	if err := n.begin(serving, w); err != nil {
+		return err
 	}
 	var calls, others sync.WaitGroup
 	others.Go(func() { session.forward(serving) })
@@ -77,6 +96,9 @@ func ServeStdio(ctx context.Context, s *server.MCPServer, in io.Reader, out io.W
 			stopReading()
 			continue
 		}
+		if n.takes(ctx, kind.Method, message) {
+			continue
+		}
 		var work *sync.WaitGroup
 		switch kind.Method {
 		case string(mcp.MethodInitialize), string(mcp.MethodNotificationCancelled):
@@ -94,9 +116,11 @@ func ServeStdio(ctx context.Context, s *server.MCPServer, in io.Reader, out io.W
 		})
 	}
 	session.gone() // who waits for its answer waits no longer
+	n.end(ctx.Err() != nil || failed != nil)
 	calls.Wait()
 	stop()
 	others.Wait()
+	n.wait()
 	return errors.Join(failed, *readErr, w.err)
 }
 

@@ -96,7 +96,7 @@ func (s *Sender) SendCode(ctx context.Context, email, code string, valid time.Du
 	m.Subject("Your code: " + code)
 	m.SetMessageID()
 	m.SetDate()
-	m.SetBodyString(gomail.TypeTextPlain, fmt.Sprintf("Somebody, hopefully you, is registering this address at Events Concierge.\n\n"+
+	m.SetBodyString(gomail.TypeTextPlain, fmt.Sprintf("Somebody, hopefully you, is signing in to Events Concierge with this address.\n\n"+
 		"    %s\n\nThe code is good for %d minutes. If it was not you, do nothing.\n", code, int(valid.Minutes())))
 	return plain(client.DialAndSendWithContext(ctx, m))
 }

@@ -11,7 +11,7 @@ import (
 
 // functions are those that templates may call.
 func (s *Site) functions() template.FuncMap {
-	return template.FuncMap{"asset": s.asset, "when": when, "moment": moment, "price": price, "lines": lines, "dict": dict, "qr": qrCode, "short": short}
+	return template.FuncMap{"asset": s.asset, "when": when, "moment": moment, "price": price, "lines": lines, "linked": linked, "dict": dict, "qr": qrCode, "short": short}
 }
 
 const (

@@ -186,6 +186,15 @@ func (s *Site) asset(name string) (string, error) {
 	return StaticPath + s.version + "/" + name, nil
 }
 
+// Asset returns the path of a static file, which must be there.
+func (s *Site) Asset(name string) string {
+	at, err := s.asset(name)
+	if err != nil {
+		panic(err) // the files are part of the program
+	}
+	return at
+}
+
 // Static serves the static files. What has the version of this build in its path
 // may be kept for good; another version gets what there is now.
 func (s *Site) Static() http.Handler {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/events-concierge/concierge/payments/wallet"
@@ -45,6 +46,9 @@ type Config struct {
 	Fund func(context.Context, x402.Address) error
 	// Transport reaches Hosts. It must not reach what strangers may not.
 	Transport http.RoundTripper
+	// Explorer is the beginning of the address at which a transaction is seen; ""
+	// if there is none. It may be a path of this server.
+	Explorer string
 	// Model reads what people say. Nil: rules do.
 	Model   *Model
 	Version string
@@ -65,6 +69,8 @@ type Agent struct {
 	life  context.Context // of what a click has begun: ends when Close gives up
 	end   context.CancelFunc
 	work  sync.WaitGroup // listeners, and turns
+
+	traced atomic.Int64 // bytes that are kept for who begins to look at exchanges
 
 	mu      sync.Mutex
 	live    map[[sha256.Size]byte]*conversation
@@ -177,7 +183,7 @@ func (a *Agent) use(ctx context.Context, token string) (*conversation, error) {
 	defer a.mu.Unlock()
 	c := a.live[key]
 	if c == nil {
-		c = &conversation{agent: a, key: key, chat: chat, tabs: map[listener]struct{}{}}
+		c = &conversation{agent: a, key: key, chat: chat, tabs: map[listener]struct{}{}, trace: newTracer(a.Transport, &a.traced, a.Now)}
 		a.live[key] = c
 	}
 	c.uses++
@@ -195,6 +201,9 @@ func (a *Agent) release(c *conversation) {
 	a.mu.Unlock()
 	if last && c.desk != nil {
 		_ = c.desk.Close() // connections that nobody uses
+	}
+	if last {
+		c.trace.close()
 	}
 }
 

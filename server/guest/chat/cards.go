@@ -38,16 +38,18 @@ type listed struct {
 	Title       string `json:"title"`
 	Description string `json:"description,omitempty"`
 	StartsAt    string `json:"starts_at"`
+	EndsAt      string `json:"ends_at,omitempty"`
 	TimeZone    string `json:"time_zone,omitempty"`
 	Location    string `json:"location,omitempty"`
 	SeatsLeft   *int   `json:"seats_left,omitempty"`
 	Price       string `json:"price"`
 	Status      string `json:"status"`
+	Revision    int64  `json:"revision,omitempty"`
 }
 
 func listedOf(n int, e guest.FoundEvent, detail int) listed {
-	return listed{N: n, Host: e.Host, ID: e.ID, Title: clip(e.Title, maxTitle), Description: clip(e.Description, detail), StartsAt: clip(e.StartsAt, maxShort),
-		TimeZone: clip(e.TimeZone, maxShort), Location: clip(e.Location, maxTitle), SeatsLeft: e.SeatsLeft, Price: clip(e.Price, maxShort), Status: clip(e.Status, maxShort)}
+	return listed{N: n, Host: e.Host, ID: e.ID, Title: clip(e.Title, maxTitle), Description: clip(e.Description, detail), StartsAt: clip(e.StartsAt, maxShort), EndsAt: clip(e.EndsAt, maxShort),
+		TimeZone: clip(e.TimeZone, maxShort), Location: clip(e.Location, maxTitle), SeatsLeft: e.SeatsLeft, Price: clip(e.Price, maxShort), Status: clip(e.Status, maxShort), Revision: e.Revision}
 }
 
 func (l listed) line() string {
@@ -95,34 +97,6 @@ func (t *turn) showEvents(found guest.Found) {
 	t.show(kindEvents, strings.Join(lines, "\n"), list)
 }
 
-// receipt is a booking, or what has become of one.
-type receipt struct {
-	Host        string `json:"host"`
-	Title       string `json:"title,omitempty"` // the Host's words
-	RSVP        string `json:"rsvp_id,omitempty"`
-	EventID     string `json:"event_id,omitempty"`
-	Seats       int    `json:"seats,omitempty"`
-	Status      string `json:"status"`
-	USD         string `json:"usd,omitempty"` // what was paid now; "": nothing
-	PayTo       string `json:"pay_to,omitempty"`
-	Transaction string `json:"transaction,omitempty"`
-	Note        string `json:"note,omitempty"` // the Host's words
-}
-
-func (t *turn) receipt(approval int64, r receipt) {
-	text := fmt.Sprintf("%s: RSVP %s", r.Status, r.RSVP)
-	if r.Title != "" {
-		text += ", " + r.Title
-	}
-	if r.USD != "" {
-		text += fmt.Sprintf(". Paid $%s to %s", r.USD, r.PayTo)
-	}
-	if r.Note != "" {
-		text += ". " + r.Note
-	}
-	t.showAbout(approval, kindReceipt, text, r)
-}
-
 // base is the name of a Host's tool without what makes it unique at the desk.
 func base(tool string) string {
 	if cut := strings.TrimRight(tool, "0123456789"); len(cut) < len(tool) && strings.HasSuffix(cut, "_") {
@@ -146,19 +120,7 @@ func (t *turn) present(approval int64, tool string, r guest.Result) {
 	case "spending":
 		presentAs(t, r, t.showSpending)
 	case "rsvp_to_event", "cancel_rsvp":
-		presentAs(t, r, func(rsvp guest.RSVP) {
-			out := receipt{Host: r.Host, RSVP: clip(rsvp.ID, maxID), EventID: clip(rsvp.EventID, maxID), Seats: rsvp.Seats, Status: clip(rsvp.Status, maxID),
-				Transaction: clip(rsvp.Transaction, maxID), Note: clip(rsvp.Note, maxTitle)}
-			for _, e := range t.listed() {
-				if e.Host == r.Host && e.ID == rsvp.EventID {
-					out.Title = e.Title
-				}
-			}
-			if r.Paid > 0 {
-				out.USD, out.PayTo = r.Paid.USD(), r.PayTo.String()
-			}
-			t.receipt(approval, out)
-		})
+		presentAs(t, r, func(rsvp guest.RSVP) { t.booked(approval, r, rsvp) })
 	default:
 		if approval != 0 { // it was paid for, whatever it is
 			t.receipt(approval, receipt{Host: r.Host, Title: clip(tool, maxID), Status: "paid", USD: r.Paid.USD(), PayTo: r.PayTo.String()})

@@ -32,6 +32,10 @@ type shownReceipt struct {
 	EventID                         string `json:"event_id"`
 	Seats                           int
 	PayTo                           x402.Address `json:"pay_to"`
+	StartsAt                        string       `json:"starts_at"`
+	Ticket, Explorer                string
+	QR                              []string
+	Refund                          *struct{ USD, Status string }
 }
 
 type shownFunds struct {

@@ -29,7 +29,8 @@ type conversation struct {
 	looked bool          // for payments that an earlier process began
 	wallet wallet.Signer // nil: not needed yet
 
-	desk *guest.Desk // of the one turn that is under way
+	desk  *guest.Desk // of the one turn that is under way
+	trace *tracer     // what the desk reaches Hosts by
 }
 
 // listener hears what is said in a conversation. Its methods are called with mu
@@ -55,7 +56,7 @@ func (c *conversation) join(ctx context.Context, l listener, v *Visitor) error {
 		if m.Kind == kindTool {
 			continue
 		}
-		out := shown(m)
+		out := c.agent.shown(m)
 		if m.Kind == kindApproval {
 			out.State = c.state(ctx, m.Approval)
 		}
@@ -132,7 +133,7 @@ func (c *conversation) keepLocked(ctx context.Context, m store.ChatMessage) (err
 	if m.Kind == kindTool {
 		return nil
 	}
-	out := shown(m)
+	out := c.agent.shown(m)
 	if m.Kind == kindApproval {
 		out.State = c.state(ctx, m.Approval)
 	}
@@ -164,6 +165,10 @@ func (c *conversation) handle(ctx context.Context, r Request, v *Visitor) error 
 		return c.answer(ctx, r.Approval, true, v)
 	case AskDeny:
 		return c.answer(ctx, r.Approval, false, v)
+	case AskConnect, AskShow, AskBook, AskUnbook:
+		return c.press(ctx, r, v)
+	case AskTrace: // which needs a connection
+		return errRequest
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -224,27 +224,11 @@ func (t *turn) followDetails(c command) error {
 	if err != nil {
 		return err
 	}
-	desk, err := t.at(false)
+	h, err := t.hostAt(e.Host)
 	if err != nil {
 		return err
 	}
-	h, err := desk.Host(e.Host)
-	if err != nil {
-		return err
-	}
-	now, err := h.Event(t.ctx, e.ID)
-	if err != nil {
-		return err
-	}
-	full := listedOf(e.N, guest.FoundEvent{Host: e.Host, Event: now}, maxDetail)
-	text := full.line()
-	for _, s := range []string{full.Location, full.Description} {
-		if s != "" {
-			text += "\n" + s
-		}
-	}
-	t.show(kindEvent, text, full)
-	return nil
+	return t.details(h, e.ID, e.N)
 }
 
 func (t *turn) followBook(c command) error {

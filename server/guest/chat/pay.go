@@ -26,6 +26,12 @@ type card struct {
 	Tool    string `json:"tool"`
 	EventID string `json:"event_id,omitempty"`
 	Seats   int    `json:"seats,omitempty"`
+
+	// Of the event, if it is known; the Host's words.
+	Title    string `json:"title,omitempty"`
+	StartsAt string `json:"starts_at,omitempty"`
+	TimeZone string `json:"time_zone,omitempty"`
+	Location string `json:"location,omitempty"`
 }
 
 // ask shows the person what they have to approve.
@@ -34,6 +40,9 @@ func (t *turn) ask(a store.Approval, args json.RawMessage) {
 	var wish guest.Wish
 	_ = json.Unmarshal(args, &wish) // of another tool it says nothing
 	c.EventID, c.Seats = clip(wish.EventID, maxID), max(1, wish.Seats)
+	if e, ok := t.eventOf(a.Host, wish.EventID); ok {
+		c.Title, c.StartsAt, c.TimeZone, c.Location = e.Title, e.StartsAt, e.TimeZone, e.Location
+	}
 	shown, err := json.Marshal(c)
 	if err != nil {
 		t.agent.Log.Error("a question can't be shown", "err", err)

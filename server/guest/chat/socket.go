@@ -51,6 +51,13 @@ func (s *socket) send(m Message) {
 	}
 }
 
+// offer queues a message that is not missed by those who are busy.
+func (s *socket) offer(m Message) {
+	if len(s.out) < maxWaiting/2 {
+		s.send(m)
+	}
+}
+
 func (s *socket) leave() { s.stop(websocket.StatusGoingAway, "the server is stopping") }
 
 func (s *socket) stop(code websocket.StatusCode, reason string) { s.end(farewell{code, reason}) }
@@ -83,6 +90,7 @@ func (a *Agent) Serve(ctx context.Context, conn *websocket.Conn, v *Visitor) err
 	}()
 	s.write(ctx)
 	c.part(s)
+	c.trace.watch(s, false)
 	var bye farewell
 	if errors.As(context.Cause(s.ending), &bye) {
 		_ = conn.Close(bye.code, bye.reason) // nobody may be there to hear it
@@ -139,7 +147,11 @@ func (s *socket) read(ctx context.Context, c *conversation) error {
 		if limited := s.visitor.Say(); limited != nil {
 			err = limited
 		}
-		if err == nil {
+		switch {
+		case err != nil:
+		case r.Type == AskTrace:
+			c.trace.watch(s, r.On)
+		default:
 			err = c.handle(ctx, r, s.visitor)
 		}
 		if err != nil {

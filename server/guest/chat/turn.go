@@ -49,6 +49,11 @@ func (t *turn) answer(text string) {
 	if t.agent.Model == nil || !t.think() {
 		t.follow(parse(text))
 	}
+	t.ended()
+}
+
+// ended tells why an answer ends, if not because it is complete.
+func (t *turn) ended() {
 	switch err := t.ctx.Err(); {
 	case errors.Is(err, context.DeadlineExceeded):
 		t.fail("timeout", "That took too long.")
@@ -101,7 +106,7 @@ func (t *turn) at(paying bool) (*guest.Desk, error) {
 		_ = t.desk.Close() // it has no wallet, so nothing was paid there
 	}
 	a := t.agent
-	c := guest.Config{Policy: a.Policy, Purse: a.Purse, Chain: a.Chain, Version: a.Version, Now: a.Now, Rand: a.Rand, Pause: a.Pause, Transport: a.Transport}
+	c := guest.Config{Policy: a.Policy, Purse: a.Purse, Chain: a.Chain, Version: a.Version, Now: a.Now, Rand: a.Rand, Pause: a.Pause, Transport: t.trace}
 	if w != nil {
 		c.Wallet = w
 		if err := t.fund(t.ctx, w.Address()); err != nil {
@@ -163,6 +168,23 @@ func (t *turn) add(address string) error {
 	return nil
 }
 
+// hostAt returns a Host, and adds it if it is one that another has named: a
+// server's shared one finds events, and each is booked at its own Host.
+func (t *turn) hostAt(address string) (*guest.Host, error) {
+	desk, err := t.at(false)
+	if err != nil {
+		return nil, err
+	}
+	h, err := desk.Host(address)
+	if !errors.Is(err, guest.ErrNoHost) {
+		return h, err
+	}
+	if err := t.add(address); err != nil {
+		return nil, err
+	}
+	return desk.Host(address)
+}
+
 // leave forgets a Host.
 func (t *turn) leave(address string) error {
 	desk, err := t.at(false)
@@ -222,6 +244,9 @@ func (t *turn) use(tool string, args json.RawMessage) guest.Result {
 func (t *turn) toolOf(host, remote string) (string, error) {
 	desk, err := t.at(false)
 	if err != nil {
+		return "", err
+	}
+	if _, err := t.hostAt(host); err != nil {
 		return "", err
 	}
 	for _, tool := range desk.Tools(t.ctx) {

@@ -131,7 +131,7 @@ func (w *world) start() *world {
 	}
 	perDay := 50 * x402.USD
 	w.agent = chat.New(chat.Config{Chats: chats, Purse: w.purse, Policy: guest.Policy{Network: x402.BaseSepolia, MaxPrice: 25 * x402.USD, PerDay: &perDay},
-		Passphrase: w.hosts.VisitorPassphrase, Transport: transport, Model: w.model, Version: "test", Log: log, Chain: onChain{w.client},
+		Passphrase: w.hosts.VisitorPassphrase, Transport: transport, Model: w.model, Version: "test", Log: log, Chain: onChain{w.client}, Explorer: "https://explorer.example.org/tx/",
 		Fund: func(ctx context.Context, to x402.Address) error { return w.fund(ctx, to, 10*x402.USD) },
 		// Who waits in these tests waits for nothing.
 		Pause: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }})

@@ -3,7 +3,7 @@
 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
-function told(at, timeZone, withDay) {
+export function told(at, timeZone, withDay) {
   const day = withDay ? { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' } : {};
   return new Intl.DateTimeFormat(undefined, { ...day, hour: '2-digit', minute: '2-digit', timeZoneName: 'short', timeZone }).format(at);
 }
@@ -60,7 +60,7 @@ async function copy(button) {
 }
 
 // ask asks before a form with data-confirm is sent; true: send it.
-function ask(question, yes) {
+export function ask(question, yes) {
   const dialog = document.createElement('dialog');
   const text = document.createElement('p');
   text.textContent = question;
