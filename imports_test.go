@@ -40,6 +40,7 @@ var mayImport = map[string][]string{
 	"cmd/loadtest": {"cmd/internal/process", "server", "server/host", "tools", "store", "payments", "payments/x402", "payments/evm",
 		"payments/wallet"},
 	"cmd/internal/process":          {},
+	"cmd/mcpb":                      {},
 	"payments/wallet/crossmint":     {"payments/x402", "payments/evm", "payments/wallet"},
 	"payments/wallet/crossminttest": {"payments/x402", "payments/evm"},
 	"interop/crossmint":             {"payments/wallet/crossminttest"},
