@@ -4,7 +4,7 @@
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      := CGO_ENABLED=0 go
 
-.PHONY: build demo test check bench fuzz crash torture torture-short interop generate clean
+.PHONY: build demo test check bench fuzz crash torture torture-short mcpb interop browser generate clean
 
 build:
 	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/concierge ./cmd/concierge
@@ -22,6 +22,11 @@ check:
 	go vet ./...
 	go tool staticcheck ./...
 	CGO_ENABLED=1 go test -race ./...
+
+# Bundles for Claude Desktop, their hashes, and their entries of an MCP registry: what
+# a release has. The binary is built for macOS, Windows and Linux.
+mcpb:
+	$(GO) run -trimpath ./cmd/mcpb -version $(VERSION) -out bin
 
 # What things cost: the benchmarks, each for BENCHTIME (a time or, with an x behind
 # it, a number), and the server under load, beside bare ones; LOADTEST are the flags
@@ -46,10 +51,17 @@ fuzz:
 			esac; echo "$$0 $$1 $$(echo "$$out" | grep elapsed | tail -1)"'
 
 # Other implementations of x402 and MCP against bin/concierge, and the conformance
-# suite. Needs npm, and Node 22: on Linux for amd64 it comes with the packages.
+# suite. Needs npm, and Node 22: on Linux for amd64 it comes with the packages. The
+# bundles are made for this system alone.
 interop: build
+	$(GO) run -trimpath ./cmd/mcpb -version $(VERSION) -out bin/interop -systems $$($(GO) env GOOS)
 	$(GO) build -trimpath -o bin/crossmint ./interop/crossmint
 	cd interop && npm ci && npm start --silent
+
+# The pages in a real Chromium (CHROMIUM=PATH says which), with screenshots in
+# interop/browser/shots. Needs npm besides.
+browser: build
+	cd interop/browser && npm ci --silent && npm start --silent
 
 # Servers killed and lied to, and their books held against the chain: see
 # docs/development.md. The short form is part of CI.

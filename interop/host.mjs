@@ -38,6 +38,7 @@ export async function serve(chain, args, env) {
     payments: 0, // booked so far
     user,
     mcp: mcp_url,
+    token: owner_token,
     wallet: wallet_address,
 
     /** A new event; price is in USD, such as "0.05". */
@@ -45,6 +46,19 @@ export async function serve(chain, args, env) {
       const body = { title: "Jazz – é", price, starts_at: inAMonth(), capacity: 2 };
       return (await ask(`${api}/events`, { status: 201, token: owner_token, body })).id;
     },
+
+    /** A new event with these fields. */
+    create: (body) => ask(`${api}/events`, { status: 201, token: owner_token, body }),
+
+    /** Calls a tool of the owner's. */
+    tool: async (name, args) => {
+      const body = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name, arguments: args } };
+      const { result } = await ask(mcp_url, { token: owner_token, body });
+      assert.ok(result && !result.isError, JSON.stringify(result));
+    },
+
+    /** The Host's page. */
+    page: `${server.url}/u/${user}`,
 
     /** The event as everybody sees it. */
     look: (event) => ask(`${api}/events/${event}`),

@@ -105,8 +105,8 @@ export async function listen(app) {
   return server;
 }
 
-/** Runs a command to its end and returns what it printed. */
-export function run(command, args, env = {}) {
+/** Runs a command to its end, wants it to end with that code, and returns what it printed. */
+export function run(command, args, env = {}, wanted = 0) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       env: { ...environment, ...env },
@@ -119,7 +119,7 @@ export function run(command, args, env = {}) {
     child.stderr.on("data", (text) => (err += text));
     child.on("error", reject);
     child.on("close", (code, signal) =>
-      code === 0
+      code === wanted
         ? resolve(out)
         : reject(new Error(`${args.slice(0, 2).join(" ")} ended with ${signal ?? code}: ${err}${out}`)),
     );

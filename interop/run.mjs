@@ -4,6 +4,8 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { calendars } from "./calendars.mjs";
+import { bundled, bundles } from "./bundles.mjs";
 import { anvil, devnet, usd } from "./chain.mjs";
 import { Crossmint } from "./crossmint.mjs";
 import { clientCases, lateCase, overStdio, pays, refused } from "./clients.mjs";
@@ -11,8 +13,10 @@ import { accounted, applicable, conforms } from "./conformance.mjs";
 import { extensionCases } from "./extensions.mjs";
 import { guestCase } from "./guest.mjs";
 import { serve } from "./host.mjs";
+import { inspected, lines } from "./inspector.mjs";
 import { concierge, logs, start, stopAll } from "./process.mjs";
 import { facilitator, generations, sellers } from "./reference.mjs";
+import { places, shared } from "./places.mjs";
 import { Report } from "./report.mjs";
 import { ofVersion1, overHTTP, overHTTPWithoutMoney, toGuest } from "./sales.mjs";
 
@@ -35,6 +39,7 @@ async function sells(chain, judge) {
   for (const test of cases) await report.payment(test.name, where, () => pays(host, test));
   await report.check("@x402/fetch without money, REST", where, () => refused(host));
   await report.check("the Host's books", where, () => books(host));
+  if (!judge) await report.check("ical.js reads the Host's calendars", where, () => calendars(host));
   if (judge) await report.check("what the facilitator was asked", where, () => asked(host, judge));
   await host.server.stop();
 }
@@ -101,12 +106,23 @@ async function facilitates(chain, settler, url) {
 async function conformance(chain) {
   const host = await serve(chain, [], await gas(chain));
   await host.event("0.05");
+  await report.check("@modelcontextprotocol/client, MCP 2026-07-28: what is beside the tools", {}, () => places(host));
+  await report.check("@modelcontextprotocol/client, MCP 2026-07-28: events of all Hosts", {}, () => shared(host));
   await report.check("MCP conformance: the list", {}, accounted);
   for (const scenario of await applicable()) {
     const { side, name, revision } = scenario;
     await report.check(`MCP conformance: ${side}, ${name}, ${revision}`, {}, () => conforms(scenario, host.mcp));
   }
   await host.server.stop();
+}
+
+/** Has the Inspector look at a Host, and what Claude Desktop installs at itself. */
+async function shown(chain) {
+  const host = await serve(chain, [], await gas(chain));
+  const event = await host.event("0.05");
+  for (const line of lines) await report.check(line.name, {}, () => inspected(line, host, event));
+  await host.server.stop();
+  for (const name of Object.keys(bundles)) await report.check(`@anthropic-ai/mcpb: concierge-${name}.mcpb`, {}, () => bundled(name));
 }
 
 /** All that is tried on each chain. */
@@ -132,7 +148,8 @@ try {
   await Promise.all([
     tryAll(embedded)
       .then(() => facilitates(embedded, "concierge devnet", `${embedded.url}/facilitator`))
-      .then(() => conformance(embedded)),
+      .then(() => conformance(embedded))
+      .then(() => shown(embedded)),
     tryAll(independent).then(() => settlesLate(independent)),
   ]);
 } finally {

@@ -18,6 +18,9 @@ export const scenarios = {
       "server-stateless",
       "ping",
       "tools-list",
+      "resources-list",
+      "sep-2164-resource-not-found",
+      "prompts-list",
       "server-sse-multiple-streams",
       "dns-rebinding-protection",
       "caching",
@@ -31,13 +34,6 @@ export const scenarios = {
           "sep-2575-missing-capability-http-400",
           "sep-2575-http-server-no-independent-requests-on-stream",
           "sep-2575-server-no-log-without-loglevel",
-        ],
-      },
-      caching: {
-        "Hosts have no prompts and no resources": [
-          "sep-2549-prompts-list-caching-hints",
-          "sep-2549-resources-list-caching-hints",
-          "sep-2549-resources-templates-list-caching-hints",
         ],
       },
     },
@@ -56,7 +52,6 @@ export const scenarios = {
       "Hosts have no sessions": ["server-session-lifecycle", "server-sse-multiple-streams 2025-11-25"],
       "Hosts answer with one JSON body": ["server-sse-polling"],
       "Hosts log nothing to clients": ["logging-set-level", "tools-call-with-logging"],
-      "Hosts complete nothing": ["completion-complete"],
       "Hosts ask nothing of clients: no sampling, no elicitation, no roots": [
         "tools-call-sampling",
         "tools-call-elicitation",
@@ -76,21 +71,19 @@ export const scenarios = {
         "input-required-result-ignore-extra-params",
         "input-required-result-validate-input",
       ],
-      "Hosts have no resources": [
-        "resources-list",
+      "it reads resources, prompts and completions of the suite's own": [
         "resources-read-text",
         "resources-read-binary",
         "resources-templates-read",
-        "resources-subscribe",
-        "resources-unsubscribe",
-        "sep-2164-resource-not-found",
-      ],
-      "Hosts have no prompts": [
-        "prompts-list",
         "prompts-get-simple",
         "prompts-get-with-args",
         "prompts-get-embedded-resource",
         "prompts-get-with-image",
+        "completion-complete",
+      ],
+      "over HTTP there is no session to subscribe in; subscriptions/listen is tried in places.mjs": [
+        "resources-subscribe",
+        "resources-unsubscribe",
       ],
       "an extension that Hosts don't have": [
         "sep-2640-skills-directory",
