@@ -8,7 +8,7 @@ const soon = new Date(Date.now() + 20 * 24 * 3600e3).toISOString().slice(0, 10);
 /** What strangers type. */
 const hostile = {
   title: `<script>document.title="owned"</script> مرحبا بكم في الحفل ${"Donaudampfschifffahrt".repeat(6)}`,
-  description: `"><img src=x onerror=alert(1)> {{.}} ${"🎷".repeat(2400)}\n\n${"x".repeat(400)}\n\nשלום עולם`,
+  description: `"><img src=x onerror=alert(1)> {{.}} ${"🎷".repeat(9500)}\n\n${"x".repeat(400)}\n\nשלום עולם`,
   location: `${"Straße".repeat(40)} <b>bold</b> ‮gnp.exe`,
 };
 

@@ -108,8 +108,9 @@ export class Person {
   async write(selector, value) {
     const element = await this.see(selector);
     const typed = await element.evaluate((e, value) => {
-      if (!["date", "time", "datetime-local"].includes(e.type) && e.tagName !== "SELECT") return false;
-      e.value = value; // how these are typed into depends on the language
+      // How these are typed into depends on the language; what is long is pasted.
+      if (!["date", "time", "datetime-local"].includes(e.type) && e.tagName !== "SELECT" && value.length < 500) return false;
+      e.value = value;
       e.dispatchEvent(new Event("input", { bubbles: true }));
       e.dispatchEvent(new Event("change", { bubbles: true }));
       return true;
