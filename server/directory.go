@@ -10,47 +10,6 @@ import (
 	"github.com/events-concierge/concierge/tools"
 )
 
-// directoryHosts is how many Hosts are named beside the events that were found.
-const directoryHosts = 20
-
-// directoryPage is what people are shown of all Hosts: a page of public events to
-// come, and the Hosts that have most.
-type directoryPage struct {
-	Events []tools.FoundEvent
-	Next   string // the cursor of the next page; "": there is none
-	Hosts  []directoryHost
-}
-
-// directoryHost is a Host that has public events to come.
-type directoryHost struct {
-	User    string
-	Events  int
-	MCPURL  string
-	PageURL string
-}
-
-// directory returns what there is to show of all Hosts. query has words, from and to
-// are RFC 3339, cursor is that of the page before; all may be empty, and limit 0.
-// Without an index it is empty. Errors are [*tools.Error].
-func (s *Server) directory(ctx context.Context, base, query, from, to, cursor string, limit int) (directoryPage, error) {
-	if s.Index == nil {
-		return directoryPage{}, nil
-	}
-	found, err := s.catalogue(base).FindEvents(ctx, tools.FindEventsInput{Query: query, From: from, To: to, Cursor: cursor, Limit: limit})
-	if err != nil {
-		return directoryPage{}, err
-	}
-	page := directoryPage{Events: found.Events, Next: found.NextCursor}
-	hosts, err := s.Index.Busiest(ctx, directoryHosts)
-	if err != nil {
-		return directoryPage{}, err
-	}
-	for _, h := range hosts {
-		page.Hosts = append(page.Hosts, directoryHost{User: h.User, Events: h.Events, MCPURL: base + hostPath + h.User, PageURL: base + pagePath + h.User})
-	}
-	return page, nil
-}
-
 // Where all Hosts, each of them, and their pages are.
 const (
 	sharedPath = "/mcp"

@@ -47,18 +47,24 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 	if len(data.Query) > maxSought || !utf8.ValidString(data.Query) {
 		data.Query = ""
 	}
-	found, err := s.directory(r.Context(), s.base(r), data.Query, "", "", q.Get("cursor"), homeEvents)
-	if wrong := new(tools.Error); errors.As(err, &wrong) && wrong.Code == tools.CodeInvalidArgument { // an old link: what there is now
-		found, err = s.directory(r.Context(), s.base(r), data.Query, "", "", "", homeEvents)
-	}
-	if err != nil {
-		return err
+	var found tools.FindEventsOutput
+	if s.Index != nil { // else there is nothing to be found in
+		var err error
+		in := tools.FindEventsInput{Query: data.Query, Cursor: q.Get("cursor"), Limit: homeEvents}
+		found, err = s.catalogue(s.base(r)).FindEvents(r.Context(), in)
+		if wrong := new(tools.Error); errors.As(err, &wrong) && wrong.Code == tools.CodeInvalidArgument { // an old link: what there is now
+			in.Cursor = ""
+			found, err = s.catalogue(s.base(r)).FindEvents(r.Context(), in)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	for _, e := range found.Events {
 		data.Events = append(data.Events, homeEvent{e.Event, e.Host.PageURL, e.Host.MCPURL})
 	}
-	if found.Next != "" {
-		more := url.Values{"cursor": {found.Next}}
+	if found.NextCursor != "" {
+		more := url.Values{"cursor": {found.NextCursor}}
 		if data.Query != "" {
 			more.Set("q", data.Query)
 		}

@@ -74,13 +74,6 @@ func (x *Index) Users(ctx context.Context, after string, limit int) ([]string, e
 	})
 }
 
-// Busiest returns the Hosts that have most events to come, at most limit.
-func (x *Index) Busiest(ctx context.Context, limit int) ([]Indexed, error) {
-	return view(ctx, x.handle, "list hosts", func(ctx context.Context, q *statements) ([]Indexed, error) {
-		return list(ctx, q, scanIndexed, `SELECT `+indexedColumns+` FROM hosts WHERE events > 0 ORDER BY events DESC, user LIMIT ?`, limit)
-	})
-}
-
 // ErrIndexed: what is known of a Host is not what it was thought to be.
 var ErrIndexed = errors.New("the index has changed meanwhile")
 

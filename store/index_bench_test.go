@@ -38,11 +38,4 @@ func BenchmarkFind(b *testing.B) {
 			}
 		})
 	}
-	b.Run("busiest", func(b *testing.B) {
-		for b.Loop() {
-			if hosts, err := x.Busiest(b.Context(), 20); err != nil || len(hosts) != 20 {
-				b.Fatal(err)
-			}
-		}
-	})
 }

@@ -87,12 +87,6 @@ func (x *Index) event(ctx context.Context, user, id string) (tools.Event, error)
 	return h.GetEvent(ctx, tools.GetEventInput{EventID: id})
 }
 
-// Busiest returns the Hosts that have most public events to come, and how many.
-func (x *Index) Busiest(ctx context.Context, limit int) (hosts []store.Indexed, err error) {
-	err = x.with(func(f *store.Index) (err error) { hosts, err = f.Busiest(ctx, limit); return err })
-	return hosts, unavailable(err)
-}
-
 // unavailable says that there is no index, in words for the caller.
 func unavailable(err error) error {
 	if err == nil || errors.Is(err, store.ErrCursor) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
