@@ -30,14 +30,14 @@ mcpb:
 
 # What things cost: the benchmarks, each for BENCHTIME (a time or, with an x behind
 # it, a number), and the server under load, beside bare ones; LOADTEST are the flags
-# of cmd/loadtest. docs/performance.md explains the figures.
+# of cmd/loadtest. docs/explanation/performance.md explains the figures.
 BENCHTIME ?= 1s
 bench: build
 	$(GO) test $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u) \
 		-run '^$$' -bench . -benchmem -benchtime $(BENCHTIME)
 	$(GO) run -trimpath ./cmd/loadtest $(LOADTEST)
 
-# Every fuzz target of every package for FUZZTIME, two at a time. docs/development.md
+# Every fuzz target of every package for FUZZTIME, two at a time. docs/how-to/development.md
 # says which decoder has which. Before Go 1.27 the end of the time may pass for a
 # failure that has no failing input (golang/go#75804).
 FUZZTIME ?= 20s
@@ -64,7 +64,7 @@ browser: build
 	cd interop/browser && npm ci --silent && npm start --silent
 
 # Servers killed and lied to, and their books held against the chain: see
-# docs/development.md. The short form is part of CI.
+# docs/how-to/development.md. The short form is part of CI.
 torture:
 	$(GO) run -trimpath ./cmd/torture -payments 2000 -kills 60 $(TORTURE)
 torture-short:

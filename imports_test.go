@@ -12,7 +12,7 @@ import (
 const module = "github.com/events-concierge/concierge/"
 
 // mayImport says which packages of this module a package may import; docs/
-// architecture.md says why. A package that is not listed is not allowed to be.
+// explanation/architecture.md says why. A package that is not listed is not allowed to be.
 var mayImport = map[string][]string{
 	"server/limit":         {},
 	"payments/x402":        {},

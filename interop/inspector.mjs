@@ -1,4 +1,4 @@
-// MCP Inspector's command line: each line of docs/clients/inspector.md, with what is to
+// MCP Inspector's command line: each line of docs/how-to/inspector.md, with what is to
 // be filled in filled in.
 
 import assert from "node:assert/strict";
@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { concierge, folder, run } from "./process.mjs";
 
-const page = readFileSync(new URL("../docs/clients/inspector.md", import.meta.url), "utf8");
+const page = readFileSync(new URL("../docs/how-to/inspector.md", import.meta.url), "utf8");
 const inspector = fileURLToPath(
   new URL("node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js", import.meta.url),
 );

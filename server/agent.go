@@ -40,7 +40,7 @@ func (s *Server) agent(w http.ResponseWriter, r *http.Request) error {
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		w.Header().Set("Upgrade", "websocket")
 		return &problem{status: http.StatusUpgradeRequired, code: "websocket_only",
-			detail: "This is a WebSocket: connect to it with a client of that protocol. docs/agent.md says what is sent."}
+			detail: "This is a WebSocket: connect to it with a client of that protocol. docs/explanation/agent.md says what is sent."}
 	}
 	if !s.sameOrigin(r) {
 		return &problem{status: http.StatusForbidden, code: "wrong_origin",

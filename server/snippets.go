@@ -45,7 +45,7 @@ const (
 	tokenHint     = "YOUR_OWNER_TOKEN"
 )
 
-// mcpClients tells how programs reach a Host at a URL. docs/pages.md says where the
+// mcpClients tells how programs reach a Host at a URL. docs/explanation/pages.md says where the
 // formats are from.
 func mcpClients(mcpURL, network string) []mcpClient {
 	bearer := func(token string) map[string]string { return map[string]string{"Authorization": "Bearer " + token} }

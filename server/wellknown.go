@@ -21,7 +21,7 @@ import (
 // Documents by which programs find out what is here before they speak MCP or x402:
 //
 //   - the AI Catalog and MCP Server Cards of SEP-2127 (Final),
-//     github.com/modelcontextprotocol/experimental-ext-server-card, docs/discovery.md;
+//     github.com/modelcontextprotocol/experimental-ext-server-card, its discovery.md;
 //   - the x402 manifest of draft-hawkins-x402-dns-discovery-02, an Internet-Draft;
 //   - the MCP registry's proof of a domain, modelcontextprotocol.io/registry/authentication.
 const (

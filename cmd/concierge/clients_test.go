@@ -61,11 +61,11 @@ func fenced(t *testing.T, path, language string) []string {
 
 // clientPages are the pages with settings of clients to copy, and how many.
 var clientPages = map[string]int{
-	"README.md":                      1,
-	"docs/guest.md":                  1,
-	"docs/clients/claude-desktop.md": 4,
-	"docs/clients/cursor.md":         5,
-	"docs/clients/vs-code.md":        4,
+	"README.md":                     1,
+	"docs/how-to/guest.md":          1,
+	"docs/how-to/claude-desktop.md": 4,
+	"docs/how-to/cursor.md":         5,
+	"docs/how-to/vs-code.md":        4,
 }
 
 // What the pages say to copy is understood by the clients, and does what is said.
@@ -287,7 +287,7 @@ func TestClientLinks(t *testing.T) {
 		},
 		"vs-code": func(u *url.URL) (string, error) { return url.QueryUnescape(u.RawQuery) },
 	} {
-		for _, script := range fenced(t, "../../docs/clients/"+page+".md", "sh") {
+		for _, script := range fenced(t, "../../docs/how-to/"+page+".md", "sh") {
 			// Each letter that base64 and addresses have trouble with.
 			const special = `"https://h/?>>>???+ &%é"`
 			script = regexp.MustCompile(`"https://[^"]*"`).ReplaceAllLiteralString(script, special)

@@ -32,7 +32,7 @@ func newGuestChat(g *guestFlags) *cobra.Command {
 		Long: "The agent of /agent in a terminal, with your wallet, spending policy and books. Each line is said to\n" +
 			"it; rules read it, or a language model if " + envModelKey + " is set. It goes on where you left off.\n\n" +
 			"You are asked about each payment. With --json, or where there is no terminal, the line 'approve NUMBER'\n" +
-			"or 'deny NUMBER' is the answer. With --json there is one message a line, as docs/agent.md has them.\n" +
+			"or 'deny NUMBER' is the answer. With --json there is one message a line, as docs/explanation/agent.md has them.\n" +
 			"Ctrl-C cancels the answer under way; at the prompt it ends, as 'quit' does.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -6,7 +6,7 @@ import (
 )
 
 // Go's collector by itself lets the heap grow to twice of what is alive. That is
-// little here, and a server would collect all the time; see docs/performance.md.
+// little here, and a server would collect all the time; see docs/explanation/performance.md.
 // Near the limit it collects more often instead of taking more memory. GOGC and
 // GOMEMLIMIT say otherwise.
 const (

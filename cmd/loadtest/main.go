@@ -5,7 +5,7 @@
 //	go run ./cmd/loadtest -program bin/concierge
 //
 // It starts the servers as processes of their own, checks every answer, and
-// prints a table. docs/performance.md explains it. Exit codes: 0 all bars are
+// prints a table. docs/explanation/performance.md explains it. Exit codes: 0 all bars are
 // met, 1 some are not or something went wrong, 2 wrong usage.
 package main
 

@@ -8,7 +8,7 @@
 //
 // The manifests are in deploy/mcpb, one for each bundle. Each bundle has the binary
 // for macOS (one file for both processors), Windows and Linux. The same source and
-// the same Go give the same bytes. See docs/development.md.
+// the same Go give the same bytes. See docs/how-to/development.md.
 package main
 
 import (

@@ -15,7 +15,7 @@
 //	go run ./cmd/torture -payments 2000 -kills 50 -seed 7
 //
 // Exit codes: 0 everything agrees, 1 something does not (or could not be
-// found out), 2 wrong usage. See docs/development.md.
+// found out), 2 wrong usage. See docs/how-to/development.md.
 package main
 
 import (

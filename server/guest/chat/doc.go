@@ -1,5 +1,5 @@
 // Package chat is the agent that people talk to: conversations over WebSocket,
-// kept in a file, in which a Guest finds and books events. docs/agent.md says
+// kept in a file, in which a Guest finds and books events. docs/explanation/agent.md says
 // what is sent over the wire.
 //
 // Everybody may come, so each conversation has a wallet of its own, and nothing

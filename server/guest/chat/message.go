@@ -44,7 +44,7 @@ type Request struct {
 	On       bool   `json:"on,omitempty"`       // of trace
 }
 
-var errRequest = errors.New(`a message is a JSON object such as {"type":"say","text":"help"}, {"type":"approve","approval":1}, {"type":"deny","approval":1} or {"type":"cancel"}; docs/agent.md lists all`)
+var errRequest = errors.New(`a message is a JSON object such as {"type":"say","text":"help"}, {"type":"approve","approval":1}, {"type":"deny","approval":1} or {"type":"cancel"}; docs/explanation/agent.md lists all`)
 
 // decodeRequest reads one message, strictly.
 func decodeRequest(raw []byte) (r Request, err error) {
