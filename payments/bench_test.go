@@ -3,7 +3,6 @@ package payments_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 	"github.com/events-concierge/concierge/payments"
 	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/server/testlog"
 )
 
 // instant is a network that takes no time: what is left is the Cashier's own,
@@ -73,7 +73,7 @@ func BenchmarkPay(b *testing.B) {
 		b.Run(fmt.Sprintf("parallel=%d", parallel), func(b *testing.B) {
 			w := newWorld(b)
 			p := w.start(b, func(c *payments.Config) {
-				c.Facilitator, c.Chain, c.Log = instant{}, instant{}, slog.New(slog.DiscardHandler)
+				c.Facilitator, c.Chain, c.Log = instant{}, instant{}, testlog.New()
 			})
 			p.event(b, "ada", "opera", 0)
 			orders, payment := make([]payments.Order, b.N), make([]x402.Payment, b.N)

@@ -15,6 +15,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/events-concierge/concierge/payments/evm"
+	"github.com/events-concierge/concierge/payments/tracing"
 	"github.com/events-concierge/concierge/payments/x402"
 )
 
@@ -64,6 +65,9 @@ type Config struct {
 	// Nil: this server holds none.
 	Wallet func(ctx context.Context, user string) (Signer, error)
 	Log    *slog.Logger
+	// Observe, if it is there, is told of every payment, and every refund, that has come
+	// into another state, as the ledger has it now. It must not wait.
+	Observe func(p Payment, refund bool)
 
 	Now  func() time.Time // default time.Now
 	Rand io.Reader        // default crypto/rand.Reader
@@ -89,7 +93,9 @@ type Cashier struct {
 	flights map[flightKey]*flight
 	closed  bool
 
-	rest rests
+	rest   rests
+	stands standing
+	trails trails
 }
 
 // New returns a Cashier.
@@ -226,7 +232,14 @@ func (c *Cashier) Pay(ctx context.Context, o Order, p x402.Payment) (Payment, er
 	claim := Claim{ClaimKey: c.key(p), User: o.User, PaymentID: id, Identifier: p.Identifier,
 		Fingerprint: fingerprint(o.User, o.Booking, p.Identifier)}
 	payment, err := c.take(ctx, claim, func(ctx context.Context, l Ledger, f *flight) (Payment, error) {
-		return c.sell(ctx, l, f, claim, o, p, quote.Accepts[0])
+		ctx, span := tracing.Start(ctx, "payment")
+		defer span.End()
+		span.Set("concierge.payment", claim.PaymentID)
+		span.Set("concierge.payer", claim.Payer.String())
+		payment, err := c.sell(ctx, l, f, claim, o, p, quote.Accepts[0])
+		c.trails.done(payment, claim.PaymentID, err)
+		tell(span, payment, err)
+		return payment, err
 	})
 	if errors.Is(err, errStopping) {
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/events-concierge/concierge/payments/evm"
+	"github.com/events-concierge/concierge/payments/tracing"
 	"github.com/events-concierge/concierge/payments/x402"
 )
 
@@ -86,7 +87,12 @@ func (l *Local) Settle(ctx context.Context, p x402.Payment, r x402.Requirements)
 	if err != nil {
 		return answer, fmt.Errorf("%w: %w", ErrNotSettled, err)
 	}
+	ctx, span := tracing.Start(ctx, "send to the chain")
 	hash, err := l.sender.Send(ctx, all)
+	if span.Set("concierge.transaction", hash.Hex()); err != nil {
+		span.Fail("not_sent")
+	}
+	span.End()
 	switch {
 	case errors.Is(err, evm.ErrReverted): // since it was verified
 		answer.ErrorReason = revertReason(err)

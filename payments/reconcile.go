@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/events-concierge/concierge/payments/evm"
+	"github.com/events-concierge/concierge/payments/tracing"
 	"github.com/events-concierge/concierge/payments/x402"
 )
 
@@ -40,6 +41,8 @@ type agenda map[string]visit
 type visit struct {
 	next  time.Time
 	pause time.Duration // before it
+	state State         // as it was found
+	begun time.Time
 }
 
 // Run reconciles at once, and then every interval until ctx ends. What stays
@@ -93,6 +96,7 @@ func (c *Cashier) reconcilePayments(ctx context.Context, looks agenda, pause tim
 		errs   []error
 	)
 	now := c.Now()
+	stands := map[State]Tally{}
 	before := maps.Clone(looks)
 	clear(looks) // of those that are no longer open
 	for _, claim := range claims {
@@ -100,6 +104,7 @@ func (c *Cashier) reconcilePayments(ctx context.Context, looks agenda, pause tim
 		if ok && now.Before(seen.next) {
 			mu.Lock()
 			looks[claim.PaymentID] = seen
+			add(stands, seen.state, seen.begun)
 			mu.Unlock()
 			continue
 		}
@@ -116,6 +121,7 @@ func (c *Cashier) reconcilePayments(ctx context.Context, looks agenda, pause tim
 			defer mu.Unlock()
 			switch {
 			case errors.Is(err, errBusy):
+				add(stands, Claimed, claim.ClaimedAt)
 				return
 			case err != nil:
 				errs = append(errs, fmt.Errorf("user %s, payment %s: %w", claim.User, claim.PaymentID, err))
@@ -123,10 +129,19 @@ func (c *Cashier) reconcilePayments(ctx context.Context, looks agenda, pause tim
 				closed = append(closed, claim.PaymentID)
 				return
 			}
-			looks[claim.PaymentID] = seen.after(now, pause, payment)
+			look := seen.after(now, pause, payment)
+			if look.state, look.begun = payment.State, payment.CreatedAt; err != nil { // it can't be read
+				look.state, look.begun = seen.state, seen.begun
+			}
+			if look.state == "" {
+				look.state, look.begun = Claimed, claim.ClaimedAt
+			}
+			looks[claim.PaymentID] = look
+			add(stands, look.state, look.begun)
 		})
 	}
 	wg.Wait()
+	c.stands.set(stands, c.Now())
 	if len(closed) > 0 {
 		errs = append(errs, c.Claims.Close(ctx, closed))
 	}
@@ -154,8 +169,15 @@ var errBusy = errors.New("the claim is in other hands")
 
 // reconcileClaim returns the claim's payment as it is then. Errors: [errBusy].
 func (c *Cashier) reconcileClaim(ctx context.Context, claim Claim) (Payment, error) {
-	f, started, err := c.fly(ctx, flightKey{ClaimKey: claim.ClaimKey}, claim, func(ctx context.Context, l Ledger, f *flight) (Payment, error) {
+	traced := c.trails.follow(ctx, claim.PaymentID)
+	f, started, err := c.fly(traced, flightKey{ClaimKey: claim.ClaimKey}, claim, func(ctx context.Context, l Ledger, f *flight) (Payment, error) {
+		ctx, span := tracing.Start(ctx, "reconcile")
+		defer span.End()
 		payment, err := c.resume(ctx, l, f, claim)
+		if err == nil {
+			c.trails.done(payment, claim.PaymentID, nil)
+		}
+		tell(span, payment, err)
 		if err == nil && payment.Open && payment.moved() {
 			payment = c.recheck(ctx, l, payment)
 		}
@@ -197,7 +219,7 @@ func (c *Cashier) recheck(ctx context.Context, ledger Ledger, payment Payment) P
 	}
 	c.Log.Error("the chain has taken back the transfer of a payment", "payment", payment.ID, "payer", payment.Payer, "tx", payment.Transaction)
 	reopened, err := ledger.Reopen(context.WithoutCancel(ctx), payment.ID)
-	return c.booked(payment, reopened, err)
+	return c.booked(ledger, payment, reopened, err)
 }
 
 // reap releases a claim whose payment was never held, once nobody can be on the
@@ -279,8 +301,8 @@ func (c *Cashier) rebuild(p Payment) (x402.Payment, x402.Requirements) {
 	payment := x402.Payment{Version: p.X402Version, Scheme: x402.SchemeExact, Network: p.Network,
 		Payload: x402.Payload{Signature: p.Signature, Authorization: x402.Authorization{
 			From: p.Payer, To: p.PayTo, Value: p.Amount.Uint256(), Nonce: p.Nonce,
-			ValidAfter:  x402.NewUint256(uint64(p.ValidAfter.Unix())),
-			ValidBefore: x402.NewUint256(uint64(p.ValidBefore.Unix())),
+			ValidAfter:  x402.NewUint256(uint64(p.ValidAfter.Unix())),  // #nosec G115 -- it was decoded from such a number
+			ValidBefore: x402.NewUint256(uint64(p.ValidBefore.Unix())), // #nosec G115 -- it was decoded from such a number
 		}}}
 	if p.X402Version == 2 {
 		payment.Accepted = &r

@@ -9,6 +9,7 @@ import (
 
 	"github.com/events-concierge/concierge/payments/crashpoint"
 	"github.com/events-concierge/concierge/payments/evm"
+	"github.com/events-concierge/concierge/payments/tracing"
 	"github.com/events-concierge/concierge/payments/x402"
 )
 
@@ -137,7 +138,12 @@ func (c *Cashier) Refund(ctx context.Context, user, paymentID string) (Payment, 
 func (c *Cashier) flyRefund(ctx context.Context, user, paymentID string) (*flight, bool, error) {
 	return c.fly(ctx, flightKey{refund: paymentID}, Claim{User: user, PaymentID: paymentID},
 		func(ctx context.Context, l Ledger, f *flight) (Payment, error) {
-			return c.refund(ctx, l, f, user, paymentID)
+			ctx, span := tracing.Start(ctx, "refund")
+			defer span.End()
+			span.Set("concierge.payment", paymentID)
+			refund, err := c.refund(ctx, l, f, user, paymentID)
+			tell(span, refund, err)
+			return refund, err
 		})
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/events-concierge/concierge/payments/crashpoint"
 	"github.com/events-concierge/concierge/payments/evm"
+	"github.com/events-concierge/concierge/payments/tracing"
 	"github.com/events-concierge/concierge/payments/x402"
 )
 
@@ -18,7 +19,9 @@ const reorgDepth = 64
 func (c *Cashier) sell(ctx context.Context, ledger Ledger, f *flight, claim Claim, o Order, p x402.Payment, r x402.Requirements) (Payment, error) {
 	for attempt := 1; ; attempt++ {
 		claim.ClaimedAt = c.Now().UTC()
+		ctx, span := tracing.Start(ctx, "claim")
 		standing, won, err := c.Claims.Claim(ctx, claim)
+		span.End()
 		if err != nil {
 			c.release(ctx, claim) // it may stand all the same
 			return Payment{}, fmt.Errorf("claim a payment: %w", err)
@@ -52,6 +55,7 @@ func (c *Cashier) sell(ctx context.Context, ledger Ledger, f *flight, claim Clai
 		return Payment{}, err
 	}
 	f.hold(payment)
+	c.trails.keep(ctx, payment.ID)
 	crashpoint.Hit(crashpoint.Held)
 	if used {
 		return c.pursue(ctx, ledger, payment), nil
@@ -73,6 +77,8 @@ func (c *Cashier) sell(ctx context.Context, ledger Ledger, f *flight, claim Clai
 func (c *Cashier) vet(ctx context.Context, p x402.Payment, r x402.Requirements) (since uint64, used bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
+	ctx, span := tracing.Start(ctx, "verify")
+	defer span.End()
 	head, err := c.Chain.Head(ctx)
 	if err != nil {
 		return 0, false, fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -116,7 +122,9 @@ func (c *Cashier) verify(ctx context.Context, p x402.Payment, r x402.Requirement
 // hold has the ledger hold the seats. After an error of it nothing is held,
 // unless it is [ErrUndecided].
 func (c *Cashier) hold(ctx context.Context, ledger Ledger, claim Claim, payment Payment, b Booking) error {
-	err := ledger.Hold(ctx, payment, b)
+	held, span := tracing.Start(ctx, "hold")
+	err := ledger.Hold(held, payment, b)
+	span.End()
 	if err == nil {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/events-concierge/concierge/payments/crashpoint"
 	"github.com/events-concierge/concierge/payments/evm"
+	"github.com/events-concierge/concierge/payments/tracing"
 	"github.com/events-concierge/concierge/payments/x402"
 )
 
@@ -23,6 +24,8 @@ type books interface {
 func (c *Cashier) settle(ctx context.Context, ledger books, payment Payment, p x402.Payment, r x402.Requirements) (Payment, error) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
+	ctx, span := tracing.Start(ctx, "settle")
+	defer span.End()
 	answer, err := c.Facilitator.Settle(ctx, p, r)
 	crashpoint.Hit(crashpoint.Submitted)
 	if errors.Is(err, ErrNotSettled) {
@@ -32,7 +35,9 @@ func (c *Cashier) settle(ctx context.Context, ledger books, payment Payment, p x
 		c.Log.Warn("settlement outcome unknown, asking the chain", "payment", payment.ID, "err", err)
 		answer = x402.SettleResponse{ErrorReason: x402.ReasonUnexpectedSettle}
 	}
-	outcome, reason, err := c.outcome(ctx, payment, answer, p, r)
+	await, waiting := tracing.Start(ctx, "await the chain")
+	outcome, reason, err := c.outcome(await, payment, answer, p, r)
+	waiting.End()
 	if err != nil {
 		c.Log.Warn("payment stays settling", "payment", payment.ID, "payer", payment.Payer, "err", err)
 		return payment, nil
@@ -80,20 +85,23 @@ func (c *Cashier) book(ctx context.Context, ledger books, payment Payment, o evm
 	case o.State == evm.Spent:
 		return c.fail(ctx, ledger, payment, x402.ReasonTransactionState, o.Final)
 	}
+	ctx, span := tracing.Start(ctx, "confirm")
+	defer span.End()
+	span.Set("concierge.transaction", o.Transaction.String())
 	booked, err := ledger.Confirm(context.WithoutCancel(ctx), payment.ID,
 		Settlement{Transaction: x402.Bytes32(o.Transaction), Block: o.Block, Final: o.Final})
-	return c.booked(payment, booked, err)
+	return c.booked(ledger, payment, booked, err)
 }
 
 func (c *Cashier) fail(ctx context.Context, ledger books, payment Payment, reason x402.Reason, final bool) Payment {
 	failed, err := ledger.Fail(context.WithoutCancel(ctx), payment.ID, reason, final)
-	return c.booked(payment, failed, err)
+	return c.booked(ledger, payment, failed, err)
 }
 
 // booked returns the payment as it stands in the ledger now. What could not be
 // written is as it was before, and the reconciler will try again: for the caller
 // it is as good as unknown.
-func (c *Cashier) booked(before, after Payment, err error) Payment {
+func (c *Cashier) booked(ledger books, before, after Payment, err error) Payment {
 	if err != nil {
 		c.Log.Error("a payment's outcome could not be written", "payment", before.ID, "err", err)
 		return before
@@ -101,6 +109,10 @@ func (c *Cashier) booked(before, after Payment, err error) Payment {
 	crashpoint.Hit(crashpoint.Booked)
 	c.Log.Info("payment "+string(after.State), "payment", after.ID, "payer", after.Payer,
 		"amount", after.Amount, "tx", after.Transaction, "reason", after.Reason)
+	if c.Observe != nil && after.State != before.State {
+		_, refund := ledger.(refundBooks)
+		c.Observe(after, refund)
+	}
 	return after
 }
 

@@ -26,7 +26,7 @@ func SignOffer(ctx context.Context, by Notary, quote x402.PaymentRequired, now t
 	offer := x402.OfferPayload{
 		Version: x402.OfferReceiptVersion, ResourceURL: quote.Resource.URL, Scheme: r.Scheme, Network: r.Network,
 		Asset: r.Asset.String(), PayTo: r.PayTo.String(), Amount: r.Amount.String(),
-		ValidUntil: uint64(now.Unix()) + uint64(r.MaxTimeoutSeconds),
+		ValidUntil: uint64(now.Unix()) + uint64(r.MaxTimeoutSeconds), // #nosec G115 -- a clock after 1970, and seconds that we chose
 	}
 	signature, err := by.SignHash(ctx, evm.OfferDigest(offer))
 	if err != nil {
@@ -48,7 +48,7 @@ func SignedReceipt(ctx context.Context, by Notary, url string, p Payment) (x402.
 	}
 	receipt := x402.ReceiptPayload{
 		Version: x402.OfferReceiptVersion, Network: p.Network, ResourceURL: url, Payer: p.Payer.String(),
-		IssuedAt: uint64(p.CreatedAt.Unix()), Transaction: p.Transaction.String(),
+		IssuedAt: uint64(p.CreatedAt.Unix()), Transaction: p.Transaction.String(), // #nosec G115 -- a clock after 1970
 	}
 	signature, err := by.SignHash(ctx, evm.ReceiptDigest(receipt))
 	if err != nil {

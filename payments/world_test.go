@@ -19,6 +19,7 @@ import (
 	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/store"
 )
 
@@ -61,6 +62,7 @@ func (w *world) secret(s ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.secrets = append(w.secrets, s...)
+	testlog.Secret(s...)
 }
 
 // wallet returns where a user's guests pay to.
@@ -102,7 +104,7 @@ func (w *world) start(tb testing.TB, changes ...func(*payments.Config)) *process
 		tb.Fatal(err)
 	}
 	usdc, domain, _ := x402.USDC(x402.BaseSepolia)
-	log := slog.New(slog.NewMultiHandler(debug(tb), slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	log := testlog.New(debug(tb), slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	p := &process{world: w, server: server, hosts: map[string]*store.Host{}, between: &between{
 		claims: server.Claims(), debtors: server, chain: testnet.client,
 		facilitator: payments.NewLocal(testnet.client, testnet.gas, []x402.Address{usdc}, w.clock.Now, log),

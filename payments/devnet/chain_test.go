@@ -22,6 +22,7 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/server/testlog"
 )
 
 // testChain is a Chain with what most tests need around it.
@@ -39,7 +40,7 @@ func startChain(tb testing.TB, opts Options) *testChain {
 		opts.Lead = 24 * time.Hour
 	}
 	if opts.Log == nil {
-		opts.Log = slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+		opts.Log = testlog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
 	c, err := Start(opts)
 	if err != nil {

@@ -81,7 +81,7 @@ func (p *producer) refresh(ctx context.Context) error {
 
 func (p *producer) stale() bool { return p.now().Sub(p.headTime()) > freshness }
 
-func (p *producer) headTime() time.Time { return time.Unix(int64(p.engine.head().Time), 0) }
+func (p *producer) headTime() time.Time { return time.Unix(int64(p.engine.head().Time), 0) } // #nosec G115 -- of a chain of our own
 
 // join enters the caller into the next round, and has it served.
 func (p *producer) join(hasTxs bool) *round {
@@ -174,7 +174,7 @@ func (p *producer) serve(r *round) error {
 		return nil // mined meanwhile, or waiting for an earlier one
 	}
 	t := blockTime(p.now(), p.headTime())
-	n, err := p.engine.seal(uint64(t.Unix()))
+	n, err := p.engine.seal(uint64(t.Unix())) // #nosec G115 -- a clock after 1970
 	if err != nil {
 		p.log.Error("no block could be made", "err", err)
 		return fmt.Errorf("make a block: %w", err)

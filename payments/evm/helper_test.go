@@ -20,6 +20,7 @@ import (
 	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/server/testlog"
 )
 
 // now is when the tests take place: within the window of the vectors. The
@@ -63,6 +64,7 @@ func usdcDomain(tb testing.TB) evm.Domain {
 
 func publicWallet(tb testing.TB) *account {
 	tb.Helper()
+	testlog.Secret(publicKey)
 	tb.Setenv("PUBLIC_TEST_KEY", publicKey)
 	w, err := wallet.FromEnv("PUBLIC_TEST_KEY")
 	if err != nil {
@@ -88,7 +90,7 @@ type chain struct {
 
 func startChain(tb testing.TB, opts evm.Options) *chain {
 	tb.Helper()
-	log := slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log := testlog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	started, err := devnet.Start(devnet.Options{Now: func() time.Time { return now }, Lead: 24 * time.Hour, Log: log})
 	if err != nil {
 		tb.Fatal(err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/server/testlog"
 )
 
 // kept returns a sender that keeps its outbox in a folder; and the outbox's path.
@@ -200,7 +201,7 @@ func TestOutboxOfNoUse(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.Sender = evm.NewSender(s.node.dial(t, evm.Options{}), key, evm.SenderOptions{
-				Dir: dir, Now: s.clock.Now, Log: slog.New(slog.NewTextHandler(&log, nil))})
+				Dir: dir, Now: s.clock.Now, Log: testlog.New(slog.NewTextHandler(&log, nil))})
 			s.mined(t, 1)
 			if !strings.Contains(log.String(), "is ignored") {
 				t.Errorf("log: %s", &log)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/server/testlog"
 )
 
 // sender is one behind a node that may fail.
@@ -48,7 +49,7 @@ func (s sender) again(t *testing.T) sender {
 // with returns a sender of an account behind the node.
 func (s sender) with(key evm.Key, t *testing.T, opts evm.SenderOptions) sender {
 	t.Helper()
-	opts.Now, opts.Log = s.clock.Now, slog.New(slog.NewTextHandler(t.Output(), nil))
+	opts.Now, opts.Log = s.clock.Now, testlog.New(slog.NewTextHandler(t.Output(), nil))
 	s.Sender, s.key = evm.NewSender(s.node.dial(t, evm.Options{}), key, opts), key
 	return s
 }

@@ -27,6 +27,10 @@ type Client struct {
 	url        url.URL
 	credential Credential
 	http       http.Client
+
+	// Observe, if it is there, is told what the facilitator was asked (supported,
+	// verify or settle), and what came of it: [Answered], [Declined] or [Broken].
+	Observe func(host, operation, outcome string, took time.Duration)
 }
 
 // NewClient returns the facilitator at a URL such as
@@ -49,7 +53,8 @@ func NewClient(address string, c Credential) (*Client, error) {
 func (c *Client) Host() string { return c.url.Host }
 
 // Supported asks what the facilitator supports.
-func (c *Client) Supported(ctx context.Context) (x402.Supported, error) {
+func (c *Client) Supported(ctx context.Context) (_ x402.Supported, err error) {
+	defer c.observe("supported", time.Now(), func() (bool, error) { return true, err })
 	ctx, cancel := context.WithTimeout(ctx, supportedTimeout)
 	defer cancel()
 	a, err := c.ask(ctx, http.MethodGet, "supported", nil, x402.MaxSupported)
@@ -68,7 +73,8 @@ func (c *Client) Supported(ctx context.Context) (x402.Supported, error) {
 
 // Verify implements [payments.Facilitator]. Whatever is not a plain "yes" or a
 // "no" with its reason is an error.
-func (c *Client) Verify(ctx context.Context, p x402.Payment, r x402.Requirements) (x402.VerifyResponse, error) {
+func (c *Client) Verify(ctx context.Context, p x402.Payment, r x402.Requirements) (answer x402.VerifyResponse, err error) {
+	defer c.observe("verify", time.Now(), func() (bool, error) { return answer.IsValid, err })
 	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
 	a, err := c.post(ctx, "verify", p, r, x402.MaxVerifyResponse)
@@ -103,7 +109,8 @@ func (c *Client) Verify(ctx context.Context, p x402.Payment, r x402.Requirements
 
 // Settle implements [payments.Facilitator]. An error wraps
 // [payments.ErrNotSettled] only if the request never left this process.
-func (c *Client) Settle(ctx context.Context, p x402.Payment, r x402.Requirements) (x402.SettleResponse, error) {
+func (c *Client) Settle(ctx context.Context, p x402.Payment, r x402.Requirements) (answer x402.SettleResponse, err error) {
+	defer c.observe("settle", time.Now(), func() (bool, error) { return Accepted(answer), err })
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	a, err := c.post(ctx, "settle", p, r, x402.MaxSettleResponse)

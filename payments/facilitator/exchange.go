@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"github.com/events-concierge/concierge/payments/tracing"
 )
 
 // errNotSent is wrapped when no byte of a request has left this process.
@@ -57,6 +59,9 @@ func (a answer) aboutPayment() bool {
 // the request was sent, the cause: what comes after that may have been put into
 // words by the other end, which knows the credential and the signature.
 func (c *Client) ask(ctx context.Context, method, op string, body []byte, limit int) (answer, error) {
+	ctx, span := tracing.Call(ctx, "facilitator "+op)
+	defer span.End()
+	span.Set("server.address", c.url.Hostname())
 	target := c.url
 	target.Path += "/" + op
 	var sent atomic.Bool
@@ -68,6 +73,7 @@ func (c *Client) ask(ctx context.Context, method, op string, body []byte, limit 
 		return answer{}, c.errorf(op, "%w: the URL is not one", errNotSent)
 	}
 	req.Header.Set("Accept", "application/json")
+	tracing.Pass(ctx, req.Header)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -80,6 +86,7 @@ func (c *Client) ask(ctx context.Context, method, op string, body []byte, limit 
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
+		span.Fail("no_answer")
 		if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
 			err = wrapped.Err // without the URL
 		}
@@ -92,6 +99,7 @@ func (c *Client) ask(ctx context.Context, method, op string, body []byte, limit 
 		return answer{}, c.errorf(op, "the connection broke")
 	}
 	defer resp.Body.Close()
+	span.SetInt("http.response.status_code", resp.StatusCode)
 	if resp.StatusCode/100 == 3 {
 		return answer{}, c.errorf(op, "it answers with a redirect, which is not followed")
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/server/testlog"
 )
 
 // network is the chain that all tests share; each has payers and payees of its
@@ -206,11 +207,12 @@ func (r *record) secret(s ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.secrets = append(r.secrets, s...)
+	testlog.Secret(s...)
 }
 
 func (r *record) logger(tb testing.TB) *slog.Logger {
 	debug := &slog.HandlerOptions{Level: slog.LevelDebug}
-	return slog.New(slog.NewMultiHandler(slog.NewTextHandler(tb.Output(), debug), slog.NewJSONHandler(r, debug)))
+	return testlog.New(slog.NewTextHandler(tb.Output(), debug), slog.NewJSONHandler(r, debug))
 }
 
 // signatureOf is a secret: who has it can submit the payment.

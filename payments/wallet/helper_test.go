@@ -9,6 +9,7 @@ import (
 
 	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/server/testlog"
 )
 
 // The test key that signed the vectors, known to everybody, and its account.
@@ -21,6 +22,7 @@ const env = "CONCIERGE_TEST_KEY"
 
 func publicWallet(tb testing.TB) *wallet.Local {
 	tb.Helper()
+	testlog.Secret(publicKey)
 	tb.Setenv(env, publicKey)
 	w, err := wallet.FromEnv(env)
 	if err != nil {

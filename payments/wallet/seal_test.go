@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/events-concierge/concierge/payments/wallet"
+	"github.com/events-concierge/concierge/server/testlog"
 )
 
 func TestSealAndUnseal(t *testing.T) {
@@ -132,8 +133,8 @@ func TestPrintingHidesTheKey(t *testing.T) {
 		}
 	}
 	var log bytes.Buffer
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("wallet", "local", w, "value", *w)
-	slog.New(slog.NewTextHandler(&log, nil)).Info("wallet", "local", w, "value", *w)
+	testlog.New(slog.NewJSONHandler(&log, nil)).Info("wallet", "local", w, "value", *w)
+	testlog.New(slog.NewTextHandler(&log, nil)).Info("wallet", "local", w, "value", *w)
 	if !hides(log.String(), publicKey) || !hides(log.String(), number.String()) {
 		t.Error(log.String())
 	}

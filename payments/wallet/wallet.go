@@ -89,18 +89,21 @@ func local(key *ecdsa.PrivateKey) *Local {
 	return &Local{key: key, address: x402.Address(crypto.PubkeyToAddress(key.PublicKey))}
 }
 
-// FromEnv takes the key from an environment variable: 64 hex digits, with or
-// without 0x. Errors: [ErrNoWallet]; the key's text is in no error.
-func FromEnv(name string) (*Local, error) {
-	value := strings.TrimSpace(os.Getenv(name))
+// FromEnv takes the key from an environment variable, see [FromHex].
+func FromEnv(name string) (*Local, error) { return FromHex(name, os.Getenv(name)) }
+
+// FromHex takes a key as 64 hex digits, with or without 0x; name is what it is called
+// in errors. Errors: [ErrNoWallet]; the key's text is in no error.
+func FromHex(name, key string) (*Local, error) {
+	value := strings.TrimSpace(key)
 	if value == "" {
 		return nil, fmt.Errorf("%w: %s is not set", ErrNoWallet, name)
 	}
-	key, err := crypto.HexToECDSA(strings.TrimPrefix(value, "0x"))
+	private, err := crypto.HexToECDSA(strings.TrimPrefix(value, "0x"))
 	if err != nil {
 		return nil, fmt.Errorf("%s is not a private key: want 64 hex digits", name)
 	}
-	return local(key), nil
+	return local(private), nil
 }
 
 // Open reads an encrypted keystore file. Errors: [ErrNoWallet], [ErrPassphrase].

@@ -49,7 +49,7 @@ func ParseAtomic(s string) (Amount, error) {
 // USD returns the amount in dollars with at least two decimals and no more
 // than it needs: "2.50", "0.000001", "0.00". A negative amount has a sign.
 func (a Amount) USD() string {
-	sign, n := "", uint64(a)
+	sign, n := "", uint64(a) // #nosec G115 -- what is below zero is turned about in the next lines
 	if a < 0 {
 		sign, n = "-", -n
 	}
@@ -79,12 +79,12 @@ func (a Amount) Times(n int) (Amount, error) {
 }
 
 // Uint256 returns a as the chain's number; a must not be negative.
-func (a Amount) Uint256() Uint256 { return NewUint256(uint64(a)) }
+func (a Amount) Uint256() Uint256 { return NewUint256(uint64(a)) } // #nosec G115 -- prices and payments are not below zero
 
 // Amount returns n as an Amount. Errors: [ErrRange].
 func (n Uint256) Amount() (Amount, error) {
 	if !n.IsUint64() || n.Uint64() > math.MaxInt64 {
 		return 0, fmt.Errorf("%w: %s", ErrRange, n)
 	}
-	return Amount(n.Uint64()), nil
+	return Amount(n.Uint64()), nil // #nosec G115 -- the lines above bound it
 }

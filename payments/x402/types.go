@@ -174,5 +174,5 @@ func (a Authorization) Window() (after, before time.Time, ok bool) {
 		a.ValidAfter.Uint64() > farthest || a.ValidBefore.Uint64() > farthest {
 		return after, before, false
 	}
-	return time.Unix(int64(a.ValidAfter.Uint64()), 0), time.Unix(int64(a.ValidBefore.Uint64()), 0), true
+	return time.Unix(int64(a.ValidAfter.Uint64()), 0), time.Unix(int64(a.ValidBefore.Uint64()), 0), true // #nosec G115 -- the lines above bound both
 }
