@@ -1,13 +1,18 @@
 # What is needed: Go 1.26. `make check` wants a C compiler besides, for the race
 # detector; the contracts are compiled with Node, but their output is committed.
 
+# The date is the commit's, so that the same commit makes the same binary.
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  := $(shell git rev-parse HEAD 2>/dev/null)
+DATE    := $(shell TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
 GO      := CGO_ENABLED=0 go
 
-.PHONY: build demo test check bench fuzz crash torture torture-short mcpb interop browser generate clean
+.PHONY: build demo test test-logs check bench fuzz crash torture torture-short docs man mcpb interop browser generate \
+	caddy operator deploy-check release-files release-check security gosec vulnerabilities workflows clean
 
 build:
-	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/concierge ./cmd/concierge
+	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/concierge ./cmd/concierge
 
 demo: build
 	bin/concierge demo
@@ -16,12 +21,29 @@ demo: build
 test:
 	$(GO) test -trimpath ./...
 
+# The tests once more, with all that they log collected, at every level and in both
+# formats; it is searched for every secret that they used. LOGS keeps the folder.
+LOGS ?=
+test-logs:
+	@dir=$${LOGS:-$$(mktemp -d)} && mkdir -p "$$dir" && CONCIERGE_TEST_LOGS=$$(cd "$$dir" && pwd) $(MAKE) --no-print-directory test && \
+		$(GO) run -trimpath ./cmd/logcheck "$$dir" && if [ -z "$(LOGS)" ]; then rm -rf "$$dir"; fi
+
 check:
 	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
 		if [ -n "$$unformatted" ]; then echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
 	CGO_ENABLED=1 go test -race ./...
+
+# The reference of commands and of the configuration, from the commands themselves. A
+# test fails when it is stale.
+docs:
+	$(GO) test -trimpath ./cmd/concierge -run '^TestReference$$' -update
+
+# Man pages of all commands, into bin/man.
+man:
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+		$(GO) test -trimpath ./cmd/concierge -run '^TestManPages$$' -count 1 -man $(CURDIR)/bin/man
 
 # Bundles for Claude Desktop, their hashes, and their entries of an MCP registry: what
 # a release has. The binary is built for macOS, Windows and Linux.
@@ -36,6 +58,11 @@ bench: build
 	$(GO) test $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u) \
 		-run '^$$' -bench . -benchmem -benchtime $(BENCHTIME)
 	$(GO) run -trimpath ./cmd/loadtest $(LOADTEST)
+
+# The tutorials, done as they say in clean directories by somebody who knows nothing
+# else. Needs bash, curl and jq.
+operator: build
+	$(GO) run -trimpath ./cmd/operator docs/tutorial/first-booking.md docs/tutorial/operate.md
 
 # Every fuzz target of every package for FUZZTIME, two at a time. docs/how-to/development.md
 # says which decoder has which. Before Go 1.27 the end of the time may pass for a
@@ -63,6 +90,20 @@ interop: build
 browser: build
 	cd interop/browser && npm ci --silent && npm start --silent
 
+# The systemd units: that they are right, and how much of a machine they leave to the
+# service (threshold in tenths). Needs systemd-analyze, and no systemd that runs.
+deploy-check: build
+	rm -rf bin/systemd && mkdir -p bin/systemd
+	systemd-analyze security --offline=true --threshold=20 --no-pager deploy/systemd/concierge.service > bin/systemd/exposure || \
+		{ cat bin/systemd/exposure; exit 1; }
+	tail -1 bin/systemd/exposure
+	cp deploy/systemd/concierge.socket bin/systemd
+	sed 's|/usr/local/bin/concierge|$(CURDIR)/bin/concierge|' deploy/systemd/concierge.service > bin/systemd/concierge.service
+	systemd-analyze verify --man=no bin/systemd/concierge.service bin/systemd/concierge.socket
+# The example of deploy/caddy, run: a booking through Caddy. Needs Caddy, curl and Node.
+caddy: build
+	deploy/caddy/check
+
 # Servers killed and lied to, and their books held against the chain: see
 # docs/how-to/development.md. The short form is part of CI.
 torture:
@@ -79,5 +120,44 @@ crash:
 generate:
 	go generate ./payments/devnet
 
+# What a release has besides the programs: completions, man pages, systemd units, bundles
+# for Claude Desktop, and what goes into the container image.
+release-files: build man
+	rm -rf bin/release && mkdir -p bin/release/completions bin/release/image/data bin/release/systemd
+	for shell in bash zsh fish; do bin/concierge completion $$shell >bin/release/completions/concierge.$$shell || exit 1; done
+	cp -r bin/man bin/release/man
+	for unit in deploy/systemd/*; do sed 's|/usr/local/bin/|/usr/bin/|g' $$unit >bin/release/systemd/$$(basename $$unit) || exit 1; done
+	cp /etc/ssl/certs/ca-certificates.crt bin/release/image/
+	$(GO) run -trimpath ./cmd/mcpb -version $(VERSION) -out bin/release/mcpb $(MCPB)
+
+# A release with everything, and nothing published: some ten minutes, and more where the
+# tool has to be built. Images want Docker with buildx: without them, RELEASE=--skip=docker.
+GORELEASER := $(GO) run github.com/goreleaser/goreleaser/v2@v2.14.0
+release-check:
+	$(GORELEASER) check
+	$(GORELEASER) release --snapshot --clean $(RELEASE)
+
+# Known holes in what is used, and mistakes that open new ones. Where the database of
+# holes can't be reached, the list of newer versions has to do.
+GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+GOSEC       := $(GO) run github.com/securego/gosec/v2/cmd/gosec@v2.30.0
+security: gosec vulnerabilities
+# What is a mistake here and not there says so in the code (#nosec GNNN -- why). Of whole
+# folders: which files are read the operator says, and no stranger (G304, G703); of the
+# command, constants are names of secrets and no secrets (G101), and the browser is opened
+# at an address of ours (G204); what is not part of the product runs programs, writes
+# files for others, and takes numbers and errors lightly.
+GOSEC_RULES := cmd/concierge/.*:G101,G204,G703;cmd/(torture|loadtest|mcpb|internal)/.*:G104,G115,G125,G204,G301,G306,G404
+gosec:
+	$(GOSEC) -quiet -exclude=G304 -exclude-dir=interop -exclude-generated -exclude-rules='$(GOSEC_RULES)' ./...
+vulnerabilities:
+	@if curl -fsS --max-time 10 -o /dev/null https://vuln.go.dev/index/db.json; then $(GOVULNCHECK) ./...; \
+		else echo "vuln.go.dev can't be reached: these direct dependencies have newer versions"; \
+		$(GO) list -m -u -f '{{if and .Update (not .Indirect)}}{{.}}{{end}}' all; fi
+
+# The workflows, by their own checker.
+workflows:
+	$(GO) run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 -color=false
+
 clean:
-	rm -rf bin
+	rm -rf bin dist

@@ -14,6 +14,7 @@ import (
 
 	"github.com/events-concierge/concierge/server"
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/store"
 )
 
@@ -62,7 +63,7 @@ func (m *mailbox) SendCode(_ context.Context, email, code string, _ time.Duratio
 func newDesk(t *testing.T, r server.Registration, change ...func(*server.Config)) *desk {
 	t.Helper()
 	d := &desk{T: t, now: time.Now(), log: &bytes.Buffer{}}
-	log := slog.New(slog.NewTextHandler(d.log, nil))
+	log := testlog.New(slog.NewTextHandler(d.log, nil))
 	var err error
 	if d.hosts, err = host.Open(t.Context(), host.Config{Dir: t.TempDir(), Log: log, Now: d.clock}); err != nil {
 		t.Fatal(err)

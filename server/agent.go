@@ -62,8 +62,8 @@ func (s *Server) agent(w http.ResponseWriter, r *http.Request) error {
 		return nil // it has answered
 	}
 	return s.Agent.Serve(r.Context(), conn, &chat.Visitor{Token: token,
-		Say:    s.agentLimit(s.limits.say, client, counted, "You say too much at once. Wait a moment."),
-		Wallet: s.agentLimit(s.limits.register, client, counted, "Too many wallets were made from your address. Wait a minute.")})
+		Say:    s.agentLimit(s.limits().say, client, counted, "You say too much at once. Wait a moment."),
+		Wallet: s.agentLimit(s.limits().register, client, counted, "Too many wallets were made from your address. Wait a minute.")})
 }
 
 // visitor returns the token of a browser, which is given one if it has none that
@@ -79,8 +79,8 @@ func (s *Server) visitor(w http.ResponseWriter, r *http.Request) (string, error)
 	if err != nil {
 		return "", err
 	}
-	http.SetCookie(w, &http.Cookie{Name: agentCookie, Value: token, Path: agentPath, MaxAge: int(agentCookieAge.Seconds()),
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.PublicURL != nil && s.PublicURL.Scheme == "https"})
+	http.SetCookie(w, &http.Cookie{Name: agentCookie, Value: token, Path: agentPath, MaxAge: int(agentCookieAge.Seconds()), // #nosec G124 -- Secure where the page came by https
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.https(r)})
 	return token, nil
 }
 
@@ -96,7 +96,7 @@ func (s *Server) sameOrigin(r *http.Request) bool {
 		return false
 	}
 	return strings.EqualFold(u.Host, r.Host) || s.PublicURL != nil && strings.EqualFold(u.Host, s.PublicURL.Host) ||
-		slices.ContainsFunc(s.Origins, func(o string) bool { return strings.EqualFold(o, origin[0]) })
+		slices.ContainsFunc(s.origins(), func(o string) bool { return strings.EqualFold(o, origin[0]) })
 }
 
 func (s *Server) agentLimit(b *limit.Buckets[netip.Prefix], client netip.Prefix, counted bool, refusal string) func() error {

@@ -2,11 +2,9 @@ package server
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/tools"
@@ -36,6 +34,7 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	c.Tool = "list_events"
 	q := r.URL.Query()
 	in := tools.ListEventsInput{Query: q.Get("query"), From: q.Get("from"), To: q.Get("to"), Cursor: q.Get("cursor")}
 	if n := q.Get("limit"); n != "" {
@@ -55,6 +54,7 @@ func (s *Server) getEvent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	c.Tool = "get_event"
 	out, err := c.Host.GetEvent(r.Context(), tools.GetEventInput{EventID: r.PathValue("event")})
 	if err != nil {
 		return err
@@ -75,6 +75,7 @@ func (s *Server) createEvent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	c.Event = out.ID
 	return reply(w, http.StatusCreated, out)
 }
 
@@ -118,18 +119,4 @@ func (s *Server) info(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) error {
 	return reply(w, http.StatusOK, map[string]string{"status": "ok"})
-}
-
-func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
-	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
-	defer cancel()
-	if _, _, err := s.Hosts.Server.Users(ctx, 1, ""); err != nil {
-		return &problem{status: http.StatusServiceUnavailable, code: "store_unavailable", detail: "The data directory can't be read.", cause: err}
-	}
-	if s.Ready != nil {
-		if err := s.Ready(ctx); err != nil {
-			return &problem{status: http.StatusServiceUnavailable, code: string(tools.CodePaymentUnavailable), detail: "The chain can't be reached, so payments can't be taken.", cause: err}
-		}
-	}
-	return reply(w, http.StatusOK, map[string]string{"status": "ready"})
 }

@@ -5,10 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +22,8 @@ import (
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server"
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/server/metrics"
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/tools"
 )
 
@@ -31,7 +36,7 @@ type served struct {
 
 func serveEvents(b *testing.B) *served {
 	b.Helper()
-	log := slog.New(slog.DiscardHandler)
+	log := testlog.New()
 	network := x402.EVM(84532)
 	asset, domain, _ := x402.USDC(network)
 	hosts, err := host.Open(b.Context(), host.Config{Dir: b.TempDir(), Network: "devnet", Log: log,
@@ -160,4 +165,107 @@ func BenchmarkPublicPages(b *testing.B) {
 			}
 		})
 	}
+}
+
+// What it costs to count: the same call of the same server, with and without metrics, in
+// turn, so that both have the same machine. It fails when it costs more than METRICS_BAR
+// percent (default 10, for machines that have other things to do; docs/explanation/
+// performance.md tells what a quiet one gives).
+func BenchmarkMetrics(b *testing.B) {
+	s := serveEvents(b)
+	counted := s.Config
+	counted.Metrics = metrics.New("bench", "none", nil)
+	with := server.New(counted)
+	body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_event","arguments":{"event_id":"` + s.free + `"}}}`
+	const each = 10 // calls of one before the other's turn
+	var times [2][]float64
+	var ratios []float64
+	handlers := []http.Handler{s.Server, with}
+	for b.Loop() {
+		var pair [2]float64
+		for turn := range 2 {
+			i := (len(ratios) + turn) % 2 // who comes first has colder caches
+			begun := time.Now()
+			for range each {
+				mustPost(b, handlers[i], s.path, body)
+			}
+			pair[i] = float64(time.Since(begun))
+			times[i] = append(times[i], pair[i])
+		}
+		ratios = append(ratios, pair[1]/pair[0])
+	}
+	without, counting := middle(times[0]), middle(times[1])
+	percent := 100 * (middle(ratios) - 1)
+	b.ReportMetric(percent, "%more")
+	b.ReportMetric(without/each, "ns/call-without")
+	b.ReportMetric(counting/each, "ns/call-with")
+	bar := 10.
+	if text := os.Getenv("METRICS_BAR"); text != "" {
+		var err error
+		if bar, err = strconv.ParseFloat(text, 64); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if len(times[0]) >= 50 && percent > bar {
+		b.Errorf("metrics cost %.1f %%", percent)
+	}
+}
+
+// middle is a median: a pause of the machine is nobody's cost.
+func middle(all []float64) float64 {
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
+// A scrape of a server with 2000 users, or SCRAPE_USERS, as many of whose Hosts are open
+// as may be.
+func BenchmarkScrape(b *testing.B) {
+	s := serveEvents(b)
+	c := s.Config
+	c.Metrics = metrics.New("bench", "none", nil)
+	h := server.New(c)
+	users := 2000
+	if text := os.Getenv("SCRAPE_USERS"); text != "" {
+		var err error
+		if users, err = strconv.Atoi(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+	addUsers(b, c.Hosts, users)
+	for b.Loop() {
+		r := httptest.NewRequest(http.MethodGet, "http://127.0.0.1/metrics", nil)
+		r.RemoteAddr = "127.0.0.1:1"
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, r); w.Code != http.StatusOK {
+			b.Fatal(w.Code, w.Body)
+		}
+	}
+	if perScrape := b.Elapsed() / time.Duration(b.N); perScrape > 50*time.Millisecond {
+		b.Errorf("a scrape takes %v", perScrape)
+	}
+}
+
+// addUsers registers users, and has their Hosts opened.
+func addUsers(b *testing.B, hosts *host.Hosts, n int) {
+	b.Helper()
+	var wg sync.WaitGroup
+	for w := range 64 { // together, for they share the commits
+		wg.Go(func() {
+			for i := w; i < n; i += 64 {
+				u, _, err := hosts.Register(b.Context(), host.Registration{Email: fmt.Sprintf("guest-%d@example.org", i), PayTo: x402.Address{1}})
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				if h, err := hosts.Host(b.Context(), u.ID); err == nil && i < 1000 {
+					_, err = h.ListEvents(b.Context(), tools.ListEventsInput{})
+					if err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -33,7 +33,7 @@ func (s *Server) readBody(r *http.Request) ([]byte, error) {
 			body = append(body, rest...)
 			<-s.large
 		default:
-			s.limits.refusals.note(r.Context(), s.Log, "large", s.Hosts.Now())
+			s.limits().refusals.note(r.Context(), s.Log, "large", s.Hosts.Now())
 			err = tools.OverLimit("Too many large bodies are on their way in.", time.Second)
 		}
 	}

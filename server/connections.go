@@ -2,11 +2,13 @@ package server
 
 import (
 	"container/list"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
 
+	"github.com/events-concierge/concierge/server/forwarded"
 	"github.com/events-concierge/concierge/server/limit"
 	"github.com/events-concierge/concierge/store"
 )
@@ -16,12 +18,13 @@ import (
 // or for the end of its first one's headers, makes room. One whose request is
 // being answered never has to: if there are no others, the new one is closed.
 type connections struct {
-	most, mostPerIP int // 0: any number
+	proxies forwarded.Proxies
 
-	mu      sync.Mutex
-	open    map[net.Conn]*connection
-	waiting list.List // of *connection, the longest first
-	clients map[netip.Prefix]*client
+	mu              sync.Mutex
+	most, mostPerIP int // 0: any number
+	open            map[net.Conn]*connection
+	waiting         list.List // of *connection, the longest first
+	clients         map[netip.Prefix]*client
 }
 
 // client is who has connections.
@@ -38,20 +41,41 @@ type connection struct {
 	inOwn   *list.Element // likewise
 }
 
-// newConnections returns the bounds of l. The files of Hosts need descriptors as
+// newConnections returns the bounds of l; behind a proxy are many, who have as many
+// connections as they need. The files of Hosts need descriptors as
 // well, so connections get no more than a third of those that the process may
 // have.
-func newConnections(l Limits) *connections {
+func newConnections(l Limits, p forwarded.Proxies) *connections {
+	c := &connections{proxies: p, open: map[net.Conn]*connection{}, clients: map[netip.Prefix]*client{}}
+	c.bound(l)
+	return c
+}
+
+// bound has the bounds of l hold for connections from now on.
+func (c *connections) bound(l Limits) {
 	most := l.Connections
 	if may := store.DescriptorLimit() / 3; may > 0 && most > 0 {
 		most = min(most, may)
 	}
-	return &connections{most: most, mostPerIP: l.ConnectionsPerIP, open: map[net.Conn]*connection{}, clients: map[netip.Prefix]*client{}}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.most, c.mostPerIP = most, l.ConnectionsPerIP
+}
+
+// count returns how many are open.
+func (c *connections) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.open)
 }
 
 // follow is [http.Server.ConnState].
 func (c *connections) follow(conn net.Conn, state http.ConnState) {
-	if shut := c.note(conn, state); shut != nil {
+	shut := c.note(conn, state)
+	if encrypted, is := shut.(*tls.Conn); is {
+		shut = encrypted.NetConn() // whose Close says goodbye first, for seconds if nobody reads it
+	}
+	if shut != nil {
 		_ = shut.Close() // what of it is still to be read or written is nobody's loss
 	}
 }
@@ -86,7 +110,7 @@ func (c *connections) add(conn net.Conn) (shut net.Conn) {
 	c.wait(n)
 	var longest *list.Element
 	switch {
-	case c.mostPerIP > 0 && n.client.open > c.mostPerIP && !n.address.Addr().IsLoopback():
+	case c.mostPerIP > 0 && n.client.open > c.mostPerIP && !n.address.Addr().IsLoopback() && !c.proxies.Trusts(conn.RemoteAddr().String()):
 		longest = n.client.waiting.Front()
 	case c.most > 0 && len(c.open) > c.most:
 		longest = c.waiting.Front()

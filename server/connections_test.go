@@ -5,9 +5,12 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
+
+	"github.com/events-concierge/concierge/server/forwarded"
 )
 
 // plug is a connection from an address, which notes that it was closed.
@@ -39,7 +42,7 @@ func (p *plug) isClosed() bool {
 // Who makes room: the connection that has waited longest, never one that is
 // being answered, and of an address that has too many one of its own.
 func TestWhoMakesRoom(t *testing.T) {
-	const a, b, here = "192.0.2.1:1", "192.0.2.2:1", "127.0.0.1:1"
+	const a, b, here, proxy = "192.0.2.1:1", "192.0.2.2:1", "127.0.0.1:1", "10.0.0.1:1"
 	for _, test := range []struct {
 		name        string
 		most, perIP int
@@ -57,10 +60,12 @@ func TestWhoMakesRoom(t *testing.T) {
 		{name: "its own are all busy", most: 9, perIP: 2, froms: []string{b, a, a}, busy: []int{1, 2}, then: a, closed: []int{3}},
 		{name: "of the same /64", perIP: 1, froms: []string{"[2001:db8::1]:1", a}, then: "[2001:db8::2]:1", closed: []int{0}},
 		{name: "this machine", most: 9, perIP: 1, froms: []string{here, here}, then: here},
+		{name: "a proxy", most: 9, perIP: 1, froms: []string{proxy, proxy}, then: proxy},
 		{name: "no bounds", froms: []string{a, a, a}, then: a},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := newConnections(Limits{Connections: test.most, ConnectionsPerIP: test.perIP})
+			c := newConnections(Limits{Connections: test.most, ConnectionsPerIP: test.perIP},
+				forwarded.Proxies{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
 			var plugs []*plug
 			for _, from := range test.froms {
 				plugs = append(plugs, &plug{from: from})
@@ -90,7 +95,7 @@ func TestWhoMakesRoom(t *testing.T) {
 
 // Whatever happens at once, there are never more than may be.
 func TestConnectionsAtOnce(t *testing.T) {
-	c := newConnections(Limits{Connections: 20, ConnectionsPerIP: 5})
+	c := newConnections(Limits{Connections: 20, ConnectionsPerIP: 5}, forwarded.Proxies{})
 	var coming sync.WaitGroup
 	for g := range 8 {
 		coming.Go(func() {

@@ -6,7 +6,7 @@ import (
 )
 
 // SetHoldBack says how long refusals are held back.
-func (s *Server) SetHoldBack(d time.Duration) { s.limits.holdBack = d }
+func (s *Server) SetHoldBack(d time.Duration) { s.limits().holdBack = d }
 
 // SetPatience says how long connections are waited for.
 func (s *Server) SetPatience(header, read, write, idle time.Duration) {

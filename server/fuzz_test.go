@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"mime"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +16,7 @@ import (
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server"
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/tools"
 )
 
@@ -25,7 +25,7 @@ import (
 // paid has not booked.
 func FuzzRequest(f *testing.F) {
 	asset, domain, _ := x402.USDC(x402.BaseSepolia)
-	log := slog.New(slog.DiscardHandler)
+	log := testlog.New()
 	hosts, err := host.Open(f.Context(), host.Config{Dir: f.TempDir(), Log: log, Payments: payments.Config{
 		Network: x402.BaseSepolia, Asset: asset, Domain: domain}}) // there is no chain to pay on
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/events-concierge/concierge/server/forwarded"
 	"github.com/events-concierge/concierge/server/limit"
 	"github.com/events-concierge/concierge/tools"
 )
@@ -68,7 +69,7 @@ type limits struct {
 	say                 *limit.Buckets[netip.Prefix] // at the agent
 	guests, owner       *limit.Buckets[hostKey]
 	tool                *limit.Buckets[use]
-	refusals            refusals
+	refusals            *refusals
 	holdBack            time.Duration
 	held                chan struct{} // has room for the refusals that are held back
 }
@@ -83,6 +84,7 @@ func newLimits(l Limits) *limits {
 		owner:  limit.New[hostKey](policy("owner", l.User)),
 		tool:   limit.New[use](policy("tool", l.Tool)),
 
+		refusals: &refusals{},
 		holdBack: holdBack,
 		held:     make(chan struct{}, maxHeld),
 	}
@@ -111,11 +113,27 @@ func words(name string) string {
 	return "Your address calls this tool of this host too often."
 }
 
-// clientOf returns which client a request is counted for, and false for one on
-// this machine: there it is a proxy, behind which are many.
+// clientOf returns which client a request is counted for, and false for one straight
+// from this machine. All that come through a proxy which is not declared are one.
 func clientOf(r *http.Request) (netip.Prefix, bool) {
 	client := limit.Client(r.RemoteAddr)
-	return client, !client.Addr().IsLoopback()
+	proxy, _ := forwarded.Through(r)
+	return client, proxy || !client.Addr().IsLoopback()
+}
+
+// tellOfProxy says once that a proxy at an address which is nobody's on the internet
+// should be declared. Strangers can write its headers, but not come from there.
+func (s *Server) tellOfProxy(r *http.Request) {
+	if proxy, declared := forwarded.Through(r); !proxy || declared {
+		return
+	}
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if a := at.Addr().Unmap(); err == nil && (a.IsLoopback() || a.IsPrivate()) {
+		s.proxy.Do(func() {
+			s.Log.Warn("a proxy passes on requests, and all its clients count as one: start the server with --trusted-proxy "+a.WithZone("").String(), // #nosec G706 -- an address, as netip writes it
+				"proxy", a.WithZone("").String())
+		})
+	}
 }
 
 // take takes tokens for a request. The error is the refusal.
@@ -132,8 +150,9 @@ func take[K comparable](s *Server, ctx context.Context, b *limit.Buckets[K], k K
 }
 
 func (s *Server) refuse(ctx context.Context, p limit.Policy, v limit.Verdict) error {
-	s.limits.hold(ctx)
-	s.limits.refusals.note(ctx, s.Log, p.Name, s.Hosts.Now())
+	s.limits().hold(ctx)
+	s.limits().refusals.note(ctx, s.Log, p.Name, s.Hosts.Now())
+	s.Metrics.Limited(p.Name)
 	return tools.OverLimit(words(p.Name), v.Wait)
 }
 
@@ -157,8 +176,9 @@ func (l *limits) hold(ctx context.Context) {
 // for them.
 func (s *Server) limitClients(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.tellOfProxy(r)
 		if client, counted := clientOf(r); counted {
-			if err := take(s, r.Context(), s.limits.ip, client, 1); err != nil {
+			if err := take(s, r.Context(), s.limits().ip, client, 1); err != nil {
 				fail(w, r, err)
 				return
 			}
@@ -171,7 +191,7 @@ func (s *Server) limitClients(next http.Handler) http.Handler {
 func charge[K comparable](s *Server, r *http.Request, b *limit.Buckets[K], k K) func(int) error {
 	return func(n int) error {
 		if client, counted := clientOf(r); counted {
-			if err := take(s, r.Context(), s.limits.ip, client, n); err != nil {
+			if err := take(s, r.Context(), s.limits().ip, client, n); err != nil {
 				return err
 			}
 		}
@@ -182,10 +202,10 @@ func charge[K comparable](s *Server, r *http.Request, b *limit.Buckets[K], k K) 
 // limitTool is [tools.Call.Allow] for a guest.
 func (s *Server) limitTool(r *http.Request, host hostKey) func(string) error {
 	client, counted := clientOf(r)
-	if !counted || s.limits.tool == nil {
+	if !counted || s.limits().tool == nil {
 		return nil
 	}
-	return func(tool string) error { return take(s, r.Context(), s.limits.tool, use{client, host, tool}, 1) }
+	return func(tool string) error { return take(s, r.Context(), s.limits().tool, use{client, host, tool}, 1) }
 }
 
 // counted is a limit that a request came under, and what was left.

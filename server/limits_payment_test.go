@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server"
+	"github.com/events-concierge/concierge/server/testlog"
 )
 
 // A payment that comes when a limit is reached is not lost: it is repeated
@@ -18,7 +18,7 @@ func TestPaymentOverLimit(t *testing.T) {
 	w := newWorld(t)
 	o := w.register("owner@example.org")
 	event := w.event(o, map[string]any{"price": "0.05"})
-	d := &door{Server: server.New(server.Config{Hosts: w.hosts, Version: "test", Log: slog.New(slog.DiscardHandler), Network: x402.BaseSepolia,
+	d := &door{Server: server.New(server.Config{Hosts: w.hosts, Version: "test", Log: testlog.New(), Network: x402.BaseSepolia,
 		Limits: server.Limits{User: 0.01, Tool: 0.01}})}
 	d.SetHoldBack(0)
 	payment, err := x402.Header(sign(t, w.wallet(x402.USD), w.quote(o.URL, map[string]any{"event_id": event}), 2))

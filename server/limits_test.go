@@ -18,6 +18,7 @@ import (
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server"
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/tools"
 )
 
@@ -40,7 +41,7 @@ func newDoor(t testing.TB, l server.Limits, log io.Writer) *door {
 	if log == nil {
 		log = &d.log
 	}
-	logger := slog.New(slog.NewTextHandler(log, nil))
+	logger := testlog.New(slog.NewTextHandler(log, nil))
 	asset, domain, _ := x402.USDC(x402.BaseSepolia)
 	var err error
 	if d.hosts, err = host.Open(t.Context(), host.Config{Dir: t.TempDir(), Log: logger, Now: func() time.Time { return d.now() },

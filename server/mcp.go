@@ -83,7 +83,7 @@ func (a *answer) WriteHeader(status int) {
 // has gone is nobody's error.
 func (a *answer) Write(p []byte) (int, error) {
 	if !a.discard {
-		_, _ = a.ResponseWriter.Write(a.call.Splice(p))
+		_, _ = a.ResponseWriter.Write(a.call.Splice(p)) // #nosec G705 -- JSON by its content type, with nosniff
 	}
 	return len(p), nil
 }
@@ -158,12 +158,12 @@ func (s *Server) call(r *http.Request) (*tools.Call, error) {
 func (s *Server) caller(r *http.Request, host hostKey) (scope store.Scope, err error) {
 	ctx, credential := r.Context(), r.Header.Values("Authorization")
 	if len(credential) == 0 {
-		recordOf(ctx).charge = charge(s, r, s.limits.guests, host)
-		return "", take(s, ctx, s.limits.guests, host, 1)
+		recordOf(ctx).charge = charge(s, r, s.limits().guests, host)
+		return "", take(s, ctx, s.limits().guests, host, 1)
 	}
 	client, counted := clientOf(r)
-	if v := s.limits.wrong.Look(client, s.Hosts.Now()); counted && !v.OK {
-		return "", s.refuse(ctx, s.limits.wrong.Policy, v)
+	if v := s.limits().wrong.Look(client, s.Hosts.Now()); counted && !v.OK {
+		return "", s.refuse(ctx, s.limits().wrong.Policy, v)
 	}
 	if token := bearer(r); token != "" {
 		scope, err = s.Hosts.Scope(ctx, string(host[:]), token)
@@ -172,10 +172,10 @@ func (s *Server) caller(r *http.Request, host hostKey) (scope store.Scope, err e
 	case err != nil:
 		return "", err
 	case scope != "":
-		recordOf(ctx).charge = charge(s, r, s.limits.owner, host)
-		return scope, take(s, ctx, s.limits.owner, host, 1)
+		recordOf(ctx).charge = charge(s, r, s.limits().owner, host)
+		return scope, take(s, ctx, s.limits().owner, host, 1)
 	case counted:
-		s.limits.wrong.Take(client, 1, s.Hosts.Now())
+		s.limits().wrong.Take(client, 1, s.Hosts.Now())
 	}
 	return "", errWrongToken
 }
@@ -208,6 +208,7 @@ func (s *Server) allowed(r *http.Request, tool string) (*tools.Call, error) {
 	if err != nil {
 		return c, err
 	}
+	c.Tool = tool
 	if err = c.May(tool); err != nil && c.Scope == "" {
 		err = errNoToken
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/events-concierge/concierge/server/forwarded"
 	"github.com/events-concierge/concierge/server/host"
 	"github.com/events-concierge/concierge/server/web"
 	"github.com/events-concierge/concierge/store"
@@ -52,7 +53,7 @@ func (s *Server) signInPages(mux *http.ServeMux) {
 }
 
 func (s *Server) signInPage() signInPage {
-	r := s.Registration
+	r := s.registration()
 	return signInPage{Codes: r.Mail != nil || r.PlayMoney, Mailed: r.Mail != nil, Invited: r.Invited && !r.Closed, Closed: r.Closed,
 		Minutes: int(store.CodeValid.Minutes())}
 }
@@ -122,7 +123,7 @@ func (s *Server) askForCode(w http.ResponseWriter, r *http.Request) error {
 		Next: localPath(r.PostFormValue("next"))}
 	p := s.signInPage()
 	p.Email, p.Invite, p.Next = try.Email, try.Invite, try.Next
-	if try.Invite != "" && !s.Registration.Closed {
+	if try.Invite != "" && !s.registration().Closed {
 		if err := s.Hosts.CheckInvite(r.Context(), try.Invite); err != nil {
 			return s.refuseSignIn(w, r, "sign-in", p, "invite", err)
 		}
@@ -138,13 +139,13 @@ func (s *Server) askForCode(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	http.SetCookie(w, s.cookie(signInCookie, base64.RawURLEncoding.EncodeToString(raw), signInPath, int(store.CodeValid.Seconds())))
+	http.SetCookie(w, s.cookie(r, signInCookie, base64.RawURLEncoding.EncodeToString(raw), signInPath, int(store.CodeValid.Seconds())))
 	return seeOther(w, r, signInPath+"/code")
 }
 
 // attemptOf reads what a browser keeps of a sign-in on its way.
 func (s *Server) attemptOf(r *http.Request) (try attempt, ok bool) {
-	c, err := r.Cookie(s.cookie(signInCookie, "", signInPath, 0).Name)
+	c, err := r.Cookie(s.cookie(r, signInCookie, "", signInPath, 0).Name)
 	if err != nil || len(c.Value) > 4096 {
 		return try, false
 	}
@@ -156,8 +157,8 @@ func (s *Server) attemptOf(r *http.Request) (try attempt, ok bool) {
 	return try, true
 }
 
-func (s *Server) forgetAttempt(w http.ResponseWriter) {
-	http.SetCookie(w, s.cookie(signInCookie, "", signInPath, -1))
+func (s *Server) forgetAttempt(w http.ResponseWriter, r *http.Request) {
+	http.SetCookie(w, s.cookie(r, signInCookie, "", signInPath, -1))
 }
 
 func (s *Server) codePage(try attempt) signInPage {
@@ -202,7 +203,7 @@ func (s *Server) signInByCode(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s.forgetAttempt(w)
+	s.forgetAttempt(w, r)
 	if token == "" {
 		return seeOther(w, r, orHome(try.Next))
 	}
@@ -234,8 +235,8 @@ func (s *Server) userOf(r *http.Request, try attempt) (user store.User, token st
 func (s *Server) signInByToken(w http.ResponseWriter, r *http.Request) error {
 	client, counted := clientOf(r)
 	if counted {
-		if v := s.limits.wrong.Look(client, s.Hosts.Now()); !v.OK {
-			return s.refuse(r.Context(), s.limits.wrong.Policy, v)
+		if v := s.limits().wrong.Look(client, s.Hosts.Now()); !v.OK {
+			return s.refuse(r.Context(), s.limits().wrong.Policy, v)
 		}
 	}
 	next := localPath(r.PostFormValue("next"))
@@ -259,7 +260,7 @@ func (s *Server) signInByToken(w http.ResponseWriter, r *http.Request) error {
 // takeSignIn counts a step of a sign-in with the registrations of an address.
 func (s *Server) takeSignIn(r *http.Request) error {
 	if client, counted := clientOf(r); counted {
-		return take(s, r.Context(), s.limits.register, client, 1)
+		return take(s, r.Context(), s.limits().register, client, 1)
 	}
 	return nil
 }
@@ -267,7 +268,7 @@ func (s *Server) takeSignIn(r *http.Request) error {
 // guessed counts a code or token that was wrong.
 func (s *Server) guessed(r *http.Request, err error) {
 	if client, counted := clientOf(r); counted && (errors.Is(err, store.ErrCode) || errors.Is(err, host.ErrNotOwnerToken)) {
-		s.limits.wrong.Take(client, 1, s.Hosts.Now())
+		s.limits().wrong.Take(client, 1, s.Hosts.Now())
 	}
 }
 
@@ -275,12 +276,8 @@ func (s *Server) guessed(r *http.Request, err error) {
 // known: not through a proxy, which is on this machine as well.
 func (s *Server) onThisMachine(r *http.Request) bool {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	for _, forwarded := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
-		if r.Header.Get(forwarded) != "" {
-			return false
-		}
-	}
-	return err == nil && peer.Addr().Unmap().IsLoopback() && isLoopback(r.Host) && (s.PublicURL == nil || isLoopback(s.PublicURL.Host))
+	proxy, _ := forwarded.Through(r)
+	return err == nil && !proxy && peer.Addr().Unmap().IsLoopback() && isLoopback(r.Host) && (s.PublicURL == nil || isLoopback(s.PublicURL.Host))
 }
 
 // welcome is shown to who is new, once.
@@ -297,7 +294,7 @@ func (s *Server) mcpURL(r *http.Request, user string) string { return s.base(r) 
 
 // seeOther has a browser get another page after a form.
 func seeOther(w http.ResponseWriter, r *http.Request, to string) error {
-	http.Redirect(w, r, to, http.StatusSeeOther)
+	http.Redirect(w, r, to, http.StatusSeeOther) // #nosec G710 -- localPath has refused what is not a path of ours
 	return nil
 }
 

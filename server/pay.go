@@ -29,7 +29,6 @@ func (s *Server) rsvp(w http.ResponseWriter, r *http.Request) error {
 	if err := s.decode(r, &in); err != nil {
 		return err
 	}
-	c.Tool = tool
 	out, err := c.RSVP(r.Context(), tools.RSVPInput{EventID: r.PathValue("event"), Seats: in.Seats, Name: in.Name, Email: in.Email},
 		r.Header.Values)
 	var required *tools.PaymentRequired

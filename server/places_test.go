@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -21,6 +20,7 @@ import (
 	"github.com/events-concierge/concierge/server"
 	"github.com/events-concierge/concierge/server/guest"
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
 )
@@ -34,7 +34,7 @@ type square struct {
 
 func newSquare(t testing.TB, edit func(*server.Config)) *square {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
+	log := testlog.New()
 	network := x402.EVM(84532)
 	asset, domain, _ := x402.USDC(network)
 	hosts, err := host.Open(context.Background(), host.Config{Dir: t.TempDir(), Network: "devnet", Log: log,

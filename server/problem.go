@@ -34,7 +34,7 @@ func (p *problem) write(w http.ResponseWriter) {
 		w.Header().Set("Retry-After", strconv.Itoa(p.retry))
 	}
 	w.WriteHeader(p.status)
-	json.NewEncoder(w).Encode(struct {
+	json.NewEncoder(w).Encode(struct { // #nosec G104 -- who has gone away is told nothing
 		Type   string `json:"type"`
 		Title  string `json:"title"`
 		Status int    `json:"status"`

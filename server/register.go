@@ -60,7 +60,7 @@ type codeSent struct {
 
 func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if client, counted := clientOf(r); counted {
-		if err := take(s, r.Context(), s.limits.register, client, 1); err != nil {
+		if err := take(s, r.Context(), s.limits().register, client, 1); err != nil {
 			return err
 		}
 	}
@@ -74,7 +74,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if s.Registration.Verify {
+	if s.registration().Verify {
 		if strings.TrimSpace(in.Code) == "" {
 			return s.sendCode(w, r, in.Email)
 		}
@@ -107,7 +107,7 @@ func (s *Server) newUser(ctx context.Context, r host.Registration) (store.User, 
 // them.
 func (s *Server) mayRegister(ctx context.Context, in registration) (payTo x402.Address, err error) {
 	switch {
-	case in.Recover && !s.Registration.Verify:
+	case in.Recover && !s.registration().Verify:
 		return payTo, &problem{status: http.StatusForbidden, code: string(tools.CodeNotAllowed),
 			detail: "This server sends no codes. Ask its operator for a new owner token."}
 	case in.Recover:
@@ -128,10 +128,10 @@ func (s *Server) mayRegister(ctx context.Context, in registration) (payTo x402.A
 // mayJoin tells whether somebody new may register with this invitation, or none.
 func (s *Server) mayJoin(ctx context.Context, invite string) error {
 	switch {
-	case s.Registration.Closed:
+	case s.registration().Closed:
 		return &problem{status: http.StatusForbidden, code: "registration_closed",
 			detail: "Registration is closed. Ask the operator of this server to add you."}
-	case s.Registration.Invited && invite == "":
+	case s.registration().Invited && invite == "":
 		return &problem{status: http.StatusForbidden, code: "invite_required",
 			detail: `Registration is by invitation. Ask the operator of this server for one and send its code as "invite".`}
 	case invite != "":
@@ -153,7 +153,7 @@ func (s *Server) sendCode(w http.ResponseWriter, r *http.Request, email string) 
 // mailCode sends a code to an email. Where there is no mail it returns the code, to be
 // shown.
 func (s *Server) mailCode(ctx context.Context, email string) (shown string, err error) {
-	if s.Registration.Mail == nil && !s.Registration.PlayMoney {
+	if s.registration().Mail == nil && !s.registration().PlayMoney {
 		return "", &problem{status: http.StatusForbidden, code: string(tools.CodeNotAllowed),
 			detail: "This server sends no codes. Ask its operator for an owner token."}
 	}
@@ -165,14 +165,14 @@ func (s *Server) mailCode(ctx context.Context, email string) (shown string, err 
 	if err != nil {
 		return "", err
 	}
-	if s.Registration.Mail == nil {
+	if s.registration().Mail == nil {
 		s.Log.Warn("play money: a verification code is shown instead of sent", "verification", code)
 		return code, nil
 	}
 	// The code is noted and the mail may be on its way: it goes on if the caller is gone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mailTimeout)
 	defer cancel()
-	if err := s.Registration.Mail.SendCode(ctx, strings.TrimSpace(email), code, store.CodeValid); err != nil {
+	if err := s.registration().Mail.SendCode(ctx, strings.TrimSpace(email), code, store.CodeValid); err != nil {
 		return "", &problem{status: http.StatusServiceUnavailable, code: "mail_unavailable", cause: err,
 			detail: "The mail with the code could not be sent. Check the address, and repeat the request in a few minutes."}
 	}

@@ -4,21 +4,23 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mark3labs/mcp-go/server"
 	"github.com/rs/cors"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
 
 	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/server/forwarded"
 	"github.com/events-concierge/concierge/server/guest/chat"
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/server/metrics"
 	"github.com/events-concierge/concierge/tools"
 )
 
@@ -31,13 +33,15 @@ type patience struct {
 	write        time.Duration // from the end of the headers to that of the answer
 	idle         time.Duration // between two requests
 	alive        time.Duration // between two signs of life on a stream
+	linger       time.Duration // for an unused connection to be used, when the server stops
+	handover     time.Duration // likewise, when another process goes on
 }
 
 // defaultPatience is for clients that mean it. A tool answers within 45 s; what
 // is longer is a client that does not read.
 func defaultPatience() patience {
 	return patience{header: 10 * time.Second, read: 30 * time.Second, write: 75 * time.Second, idle: 2 * time.Minute,
-		alive: 25 * time.Second}
+		alive: 25 * time.Second, linger: 500 * time.Millisecond, handover: 10 * time.Second}
 }
 
 // Config is what [New] needs.
@@ -48,15 +52,30 @@ type Config struct {
 	Index   *host.Index
 	Version string
 	Log     *slog.Logger
+	// NoClients leaves the addresses of clients out of the log.
+	NoClients bool
 	// PublicURL is where clients reach the server, such as
 	// https://events.example.org. Empty: derived from each request.
 	PublicURL *url.URL
+	// Domains are other names than that of PublicURL by which clients may reach the
+	// server.
+	Domains []string
+	// Proxies are those in front of the server.
+	Proxies forwarded.Proxies
 	// Origins are the web origins whose pages may call the server (CORS).
 	Origins []string
 	// Registration says who may register.
 	Registration Registration
-	// Ready says whether payments can be taken; nil means yes.
-	Ready func(context.Context) error
+	// Checks say what the server needs beside its data directory; /readyz tells of them.
+	Checks []Check
+	// Metrics count what is done; nil: nobody does, and there is no /metrics.
+	Metrics *metrics.Metrics
+	// Operators may see the operator's page, /admin, wherever they are.
+	Operators []Operator
+	// Tracer makes the traces of requests; nil: there are none.
+	Tracer trace.TracerProvider
+	// MetricsToken, if there is one, lets who sends it read /metrics from elsewhere.
+	MetricsToken string
 	// Network and Asset are told to clients by /mcp/info.
 	Network x402.Network
 	Asset   x402.Address
@@ -77,20 +96,27 @@ type Config struct {
 // Server answers HTTP for all Hosts.
 type Server struct {
 	Config
-	limits   *limits
-	patience patience
-	large    chan struct{} // has room for the large bodies that are being read
-	mcp      *server.StreamableHTTPServer
-	shared   *server.StreamableHTTPServer // of all Hosts; nil: there is no index
-	marks    *tools.Marks
-	handler  http.Handler
-	codes    *rate.Limiter // that are sent to emails
-	seats    seats         // at the agent
-	pages    pages
-	balances balances
-	feeds    feeds
-	streams  streams // of pages that are told what changes
+	patience  patience
+	large     chan struct{} // has room for the large bodies that are being read
+	mcp       *server.StreamableHTTPServer
+	shared    *server.StreamableHTTPServer // of all Hosts; nil: there is no index
+	marks     *tools.Marks
+	handler   http.Handler
+	codes     *rate.Limiter // that are sent to emails
+	proxy     sync.Once     // that is not declared has been told of
+	seats     seats         // at the agent
+	pages     pages
+	readiness readiness
+	refunds   refundSums
+	open      *connections
+	begun     time.Time
+	balances  balances
+	feeds     feeds
+	streams   streams // of pages that are told what changes
 
+	reloading    sync.Mutex
+	live         atomic.Pointer[live] // see Reload
+	leaving      atomic.Bool          // each answer is the last of its connection
 	listeners    listeners
 	stopping     context.Context // ends those who listen, who would go on for ever
 	endListening func()
@@ -99,8 +125,10 @@ type Server struct {
 // New returns the server; it listens to nothing yet.
 func New(c Config) *Server {
 	aMinute := cmp.Or(c.Registration.Minute, 30)
-	s := &Server{Config: c, limits: newLimits(c.Limits), patience: defaultPatience(), large: make(chan struct{}, maxLarge), marks: tools.NewMarks(rand.Text()),
+	s := &Server{Config: c, open: newConnections(c.Limits, c.Proxies), patience: defaultPatience(), large: make(chan struct{}, maxLarge), marks: tools.NewMarks(rand.Text()),
 		codes: rate.NewLimiter(rate.Every(time.Minute/time.Duration(aMinute)), aMinute)}
+	s.Reload(Reloadable{c.Limits, c.Origins, c.Registration})
+	s.begun = c.Hosts.Now()
 	s.stopping, s.endListening = context.WithCancel(context.Background())
 	s.mcp = server.NewStreamableHTTPServer(tools.NewServer(c.Version, c.Log),
 		server.WithStateLess(true), server.WithDisableStreaming(true), // every answer is one JSON body
@@ -127,6 +155,7 @@ func New(c Config) *Server {
 	mux.HandleFunc("GET "+agentPath, s.handle(s.agent))
 	mux.HandleFunc("GET /healthz", s.handle(s.healthz))
 	mux.HandleFunc("GET /readyz", s.handle(s.readyz))
+	s.watchOver(mux)
 	if c.Devnet != nil {
 		mux.Handle("/devnet/", http.StripPrefix("/devnet", c.Devnet))
 		mux.HandleFunc("/devnet", func(w http.ResponseWriter, r *http.Request) { // without a redirect, which few RPC clients follow
@@ -136,46 +165,12 @@ func New(c Config) *Server {
 	}
 	s.registerPages(mux)
 	mux.HandleFunc("/", s.handle(s.nothing))
-	s.handler = s.observe(secure(s.cors(s.limitClients(s.checkHost(mux)))))
+	s.handler = s.Proxies.Handler(s.observe(s.secure(s.cors(s.limitClients(s.checkHost(mux))))))
 	return s
 }
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
-
-// Serve answers on l until ctx ends, then lets calls in flight finish, at most
-// for grace.
-func (s *Server) Serve(ctx context.Context, l net.Listener, grace time.Duration) error {
-	web := &http.Server{
-		Handler: s, ReadHeaderTimeout: s.patience.header, ReadTimeout: s.patience.read, WriteTimeout: s.patience.write,
-		IdleTimeout: s.patience.idle, MaxHeaderBytes: maxHeader, ConnState: newConnections(s.Limits).follow,
-		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- web.Serve(l) }()
-	select {
-	case err := <-failed:
-		s.endListening()
-		now, cancel := context.WithCancel(ctx)
-		cancel()
-		return errors.Join(err, s.closeAgent(now))
-	case <-ctx.Done():
-	}
-	s.endListening()
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
-	defer cancel()
-	s.streams.close()
-	parted := make(chan error, 1)
-	go func() { parted <- s.closeAgent(stopping) }() // the connections of which web does not know
-	err := errors.Join(web.Shutdown(stopping), <-parted)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = errors.Join(fmt.Errorf("calls did not finish within %s", grace), web.Close())
-	}
-	if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
-	}
-	return err
-}
 
 // nothing answers for paths at which there is nothing.
 func (s *Server) nothing(w http.ResponseWriter, r *http.Request) error {
@@ -186,25 +181,25 @@ func (s *Server) nothing(w http.ResponseWriter, r *http.Request) error {
 	return &problem{status: http.StatusNotFound, code: "not_found", detail: "There is nothing at this path. /mcp/info lists what there is."}
 }
 
-func (s *Server) cors(next http.Handler) http.Handler {
-	if len(s.Origins) == 0 {
-		return next
-	}
-	return cors.New(cors.Options{
-		AllowedOrigins: s.Origins,
+func corsOptions(origins []string) cors.Options {
+	return cors.Options{
+		AllowedOrigins: origins,
 		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
 		AllowedHeaders: []string{"Content-Type", "Authorization", x402.HeaderPaymentV1, x402.HeaderPaymentV2,
 			"Mcp-Session-Id", "Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Last-Event-ID"},
 		ExposedHeaders: []string{x402.HeaderResponseV1, x402.HeaderRequired, x402.HeaderResponseV2, "Mcp-Session-Id",
-			"Retry-After", "RateLimit-Policy", "RateLimit"},
+			"Retry-After", "RateLimit-Policy", "RateLimit", headerRequestID},
 		MaxAge: int(time.Hour.Seconds()),
-	}).Handler(next)
+	}
 }
 
 // base returns the URL below which clients reach this server.
 func (s *Server) base(r *http.Request) string {
 	if s.PublicURL != nil {
 		return s.PublicURL.String()
+	}
+	if s.https(r) {
+		return "https://" + r.Host
 	}
 	return "http://" + r.Host
 }

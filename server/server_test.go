@@ -26,6 +26,8 @@ import (
 	"github.com/events-concierge/concierge/server"
 	"github.com/events-concierge/concierge/server/guest"
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/server/metrics"
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/store"
 )
 
@@ -38,8 +40,13 @@ type world struct {
 	base   string
 	skew   atomic.Int64 // how far all clocks are ahead, in nanoseconds
 	log    *bytes.Buffer
-	logMu  sync.Mutex
-	stop   func()
+
+	metrics *metrics.Metrics
+	web     *server.Server
+	looks   atomic.Int64          // of /readyz at the chain
+	outage  atomic.Pointer[error] // why the chain is out of reach, for /readyz
+	logMu   sync.Mutex
+	stop    func()
 }
 
 func (w *world) Write(b []byte) (int, error) {
@@ -60,13 +67,25 @@ func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.skew.Loa
 // later makes it so much later.
 func (w *world) later(d time.Duration) { w.skew.Add(int64(d)) }
 
+// metricsToken lets who is elsewhere read the metrics.
+const metricsToken = "a-token-that-reads-metrics"
+
+func (w *world) lookAtChain(context.Context) error {
+	w.looks.Add(1)
+	if why := w.outage.Load(); why != nil {
+		return *why
+	}
+	return nil
+}
+
 // settle lets a test come between the server and its facilitator.
 type settle func(payments.Facilitator) payments.Facilitator
 
 func newWorld(t *testing.T, between ...settle) *world {
 	t.Helper()
 	w := &world{t: t, log: &bytes.Buffer{}}
-	log := slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	w.metrics = metrics.New("test", "none", w.now)
+	log := testlog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
 	// Tests pay faster than a block a second.
 	if w.chain, err = devnet.Start(devnet.Options{Lead: time.Hour, Now: w.now}); err != nil {
@@ -84,7 +103,7 @@ func newWorld(t *testing.T, between ...settle) *world {
 		facilitator = b(facilitator)
 	}
 	if w.hosts, err = host.Open(t.Context(), host.Config{Dir: t.TempDir(), Network: "devnet", Log: log, Now: w.now, Payments: payments.Config{
-		Network: x402.BaseSepolia, Asset: asset, Domain: domain, Facilitator: facilitator, Chain: w.client}}); err != nil {
+		Network: x402.BaseSepolia, Asset: asset, Domain: domain, Facilitator: facilitator, Chain: w.client, Observe: w.metrics.Payment}, Opened: w.metrics.Opened}); err != nil {
 		t.Fatal(err)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -93,7 +112,9 @@ func newWorld(t *testing.T, between ...settle) *world {
 	}
 	w.base = "http://" + listener.Addr().String()
 	web := server.New(server.Config{Hosts: w.hosts, Version: "test", Log: log, Network: x402.BaseSepolia, Asset: asset,
-		Devnet: w.chain.Handler(), Origins: []string{"https://page.example.org"}})
+		Devnet: w.chain.Handler(), Origins: []string{"https://page.example.org"},
+		Metrics: w.metrics, MetricsToken: metricsToken, Checks: []server.Check{{Name: "chain", Code: "payment_unavailable", Detail: "No payments.", Look: w.lookAtChain}}})
+	w.web = web
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(ctx, listener, time.Minute) }()

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 
+	"github.com/events-concierge/concierge/server/forwarded"
 	"github.com/events-concierge/concierge/server/host"
 	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
@@ -25,13 +26,19 @@ type session struct {
 	stale  bool // there is a cookie, and it is good for nothing
 }
 
-// https reports whether browsers reach the server over TLS alone.
-func (s *Server) https() bool { return s.PublicURL != nil && s.PublicURL.Scheme == "https" }
+// https reports whether browsers reach the server over TLS alone, as far as a request
+// tells if nobody else does.
+func (s *Server) https(r *http.Request) bool {
+	if s.PublicURL != nil {
+		return s.PublicURL.Scheme == "https"
+	}
+	return forwarded.HTTPS(r)
+}
 
 // cookie returns one that scripts don't see and other sites don't send. Over TLS no
 // neighbouring domain can set it (RFC 6265bis, section 4.1.3.2).
-func (s *Server) cookie(name, value, path string, seconds int) *http.Cookie {
-	c := &http.Cookie{Name: name, Value: value, Path: path, MaxAge: seconds, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.https()}
+func (s *Server) cookie(r *http.Request, name, value, path string, seconds int) *http.Cookie {
+	c := &http.Cookie{Name: name, Value: value, Path: path, MaxAge: seconds, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.https(r)} // #nosec G124 -- Secure where the page came by https
 	switch {
 	case c.Secure && path == "/":
 		c.Name = "__Host-" + name
@@ -48,7 +55,7 @@ func (s *Server) sessionOf(r *http.Request) (session, error) {
 		return *rec.session, nil
 	}
 	found := session{}
-	if c, err := r.Cookie(s.cookie(sessionCookie, "", "/", 0).Name); err == nil {
+	if c, err := r.Cookie(s.cookie(r, sessionCookie, "", "/", 0).Name); err == nil {
 		found = session{secret: c.Value, stale: true}
 		if len(c.Value) == sessionLength {
 			found.user, err = s.Hosts.Session(r.Context(), c.Value)
@@ -81,7 +88,7 @@ func (s *Server) owner(r *http.Request) (*tools.Call, error) {
 	if !ok {
 		return nil, store.ErrUserNotFound
 	}
-	if err := take(s, r.Context(), s.limits.owner, key, 1); err != nil {
+	if err := take(s, r.Context(), s.limits().owner, key, 1); err != nil {
 		return nil, err
 	}
 	h, err := s.Hosts.Host(r.Context(), found.user)
@@ -130,7 +137,7 @@ func (s *Server) toSignIn(w http.ResponseWriter, r *http.Request) error {
 // clearStale takes a cookie away that is good for nothing.
 func (s *Server) clearStale(w http.ResponseWriter, r *http.Request) {
 	if found, err := s.sessionOf(r); err == nil && found.stale {
-		http.SetCookie(w, s.cookie(sessionCookie, "", "/", -1))
+		http.SetCookie(w, s.cookie(r, sessionCookie, "", "/", -1))
 	}
 }
 
@@ -144,7 +151,7 @@ func (s *Server) signedIn(w http.ResponseWriter, r *http.Request, user, secret s
 	}
 	rec := recordOf(r.Context())
 	rec.user, rec.session, rec.owner = user, &session{user: user, secret: secret}, nil
-	http.SetCookie(w, s.cookie(sessionCookie, secret, "/", int(host.SessionValid.Seconds())))
+	http.SetCookie(w, s.cookie(r, sessionCookie, secret, "/", int(host.SessionValid.Seconds())))
 	return nil
 }
 
@@ -167,7 +174,7 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	recordOf(r.Context()).session = &session{}
-	http.SetCookie(w, s.cookie(sessionCookie, "", "/", -1))
+	http.SetCookie(w, s.cookie(r, sessionCookie, "", "/", -1))
 	http.Redirect(w, r, "/sign-in?done=out", http.StatusSeeOther)
 	return nil
 }

@@ -71,13 +71,13 @@ func mcpClients(mcpURL, network string) []mcpClient {
 		}},
 		{"cursor", "Cursor", []step{
 			{Text: "One click; the token is taken from the environment variable " + tokenVariable + ".",
-				Link:     template.URL("cursor://anysphere.cursor-deeplink/mcp/install?name=" + url.QueryEscape(snippetName) + "&config=" + url.QueryEscape(base64.StdEncoding.EncodeToString(compact(cursor)))),
+				Link:     template.URL("cursor://anysphere.cursor-deeplink/mcp/install?name=" + url.QueryEscape(snippetName) + "&config=" + url.QueryEscape(base64.StdEncoding.EncodeToString(compact(cursor)))), // #nosec G203 -- the scheme is a constant, and the rest is escaped
 				LinkText: "Add to Cursor"},
 			{Text: "Or by hand, in ~/.cursor/mcp.json.", Code: indented(map[string]any{"mcpServers": map[string]entry{snippetName: cursor}})},
 		}},
 		{"vscode", "VS Code", []step{
 			{Text: "One click; VS Code asks for the token, and keeps it.",
-				Link: template.URL("vscode:mcp/install?" + strings.ReplaceAll(url.QueryEscape(string(compact(install))), "+", "%20")), LinkText: "Add to VS Code"},
+				Link: template.URL("vscode:mcp/install?" + strings.ReplaceAll(url.QueryEscape(string(compact(install))), "+", "%20")), LinkText: "Add to VS Code"}, // #nosec G203 -- the scheme is a constant, and the rest is escaped
 			{Text: "Or by hand, in .vscode/mcp.json.", Code: indented(map[string]any{"inputs": []entry{input}, "servers": map[string]entry{snippetName: code}})},
 			{Text: "Or from a terminal, without a token: with a guest's tools.",
 				Code: "code --add-mcp '" + string(compact(entry{Name: snippetName, Type: "http", URL: mcpURL})) + "'"},

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"testing"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/guest"
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
 )
@@ -30,7 +30,7 @@ func (w *world) pipes(o owner, owns bool) (in io.ReadCloser, out io.WriteCloser)
 	done := make(chan error, 1)
 	go func() {
 		scope := map[bool]store.Scope{true: store.ScopeOwner}[owns]
-		err := w.hosts.ServeHost(context.Background(), tools.NewServer("test", slog.New(slog.DiscardHandler)), o.User, scope, serverIn, serverOut)
+		err := w.hosts.ServeHost(context.Background(), tools.NewServer("test", testlog.New()), o.User, scope, serverIn, serverOut)
 		serverOut.Close()
 		done <- err
 	}()

@@ -100,6 +100,11 @@ func (s *Server) updates(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if s.leaving.Load() { // this connection ends with the answer: the next one reaches who goes on
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, err := w.Write([]byte("retry: 1000\n\n"))
+		return ignoreEnd(r.Context(), err)
+	}
 	ctx, leave, ok := s.streams.begin(r.Context(), found.user, found.secret)
 	if !ok {
 		return &problem{status: http.StatusTooManyRequests, code: string(tools.CodeOverLimit), retry: 30,

@@ -19,6 +19,20 @@ func OpenHostSchema(ctx context.Context, path string, schema fs.FS) (*Host, erro
 	return &Host{h}, nil
 }
 
+// BackOf finds out how a file goes back whose migrations are the test's own.
+func BackOf(ctx context.Context, path string, to int, owner string, id int32, schema fs.FS) (Back, error) {
+	return kind{owner: owner, id: id, schema: schema}.back(ctx, path, to)
+}
+
+// OpenServerSchema is OpenServer with migrations of the test's own.
+func OpenServerSchema(ctx context.Context, path string, schema fs.FS) (*Server, error) {
+	h, err := openAlone(ctx, path, kind{owner: "server", id: serverID, schema: schema}, Options{})
+	if err != nil {
+		return nil, err
+	}
+	return &Server{h, keyed{}}, nil
+}
+
 // HostSchema is the real one.
 func HostSchema() fs.FS { return kindOf("host", hostID).schema }
 

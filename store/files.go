@@ -130,8 +130,12 @@ func (p *Files) open(ctx context.Context, e *entry) error {
 	err := p.slot(ctx)
 	var f *file
 	if err == nil {
+		begun := time.Now()
 		if f, err = open(ctx, e.path, p.kind, p.o, p.newLog(e), p.vfs, p.extra); err != nil {
 			<-p.slots
+		}
+		if p.o.Opened != nil && ctx.Err() == nil {
+			p.o.Opened(time.Since(begun), err)
 		}
 	}
 	p.mu.Lock()

@@ -66,7 +66,7 @@ func insertPayment(ctx context.Context, t *tx, p payments.Payment, rsvpID string
 			amount, nonce, valid_after, valid_before, signature, since, created_at, updated_at)
 		VALUES (?1, ?2, 'settling', 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14)`,
 		p.ID, rsvpID, p.X402Version, p.Network, p.Asset.String(), p.Payer.String(), p.PayTo.String(),
-		p.Amount, p.Nonce.String(), p.ValidAfter.UnixMilli(), p.ValidBefore.UnixMilli(), []byte(p.Signature), int64(p.Since), millis(t.now))
+		p.Amount, p.Nonce.String(), p.ValidAfter.UnixMilli(), p.ValidBefore.UnixMilli(), []byte(p.Signature), int64(p.Since), millis(t.now)) // #nosec G115 -- a number of a block
 	switch {
 	case duplicate(err): // of the authorization: the id has been looked for
 		return fmt.Errorf("%w: its authorization belongs to another", payments.ErrHeld)

@@ -19,7 +19,8 @@ var migrations embed.FS
 type kind struct {
 	owner  string // "host", "server", "purse", "chat" or "index"
 	id     int32  // SQLite's application_id: four letters
-	schema fs.FS  // 0001_*.sql, 0002_*.sql, …
+	schema fs.FS  // 0001_*.sql, 0002_*.sql, …; undo/0002.sql undoes the second, if it can be undone
+	last   int    // the newest version that is made, as by an older program; 0: that of the last migration
 }
 
 const (
@@ -44,6 +45,9 @@ func (k kind) steps() ([]string, error) {
 	names, err := fs.Glob(k.schema, "*.sql") // sorted
 	if err != nil {
 		return nil, err
+	}
+	if k.last > 0 && k.last < len(names) {
+		names = names[:k.last]
 	}
 	steps := make([]string, len(names))
 	for i, name := range names {

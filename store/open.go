@@ -37,6 +37,9 @@ type Options struct {
 	Idle time.Duration
 	// Archive, if there is one, copies what is committed elsewhere.
 	Archive Archive
+	// Opened, if it is there, is told how long it took to open a file, or why that
+	// failed. It must not wait.
+	Opened func(took time.Duration, err error)
 }
 
 // Archive copies the logs of files.

@@ -131,7 +131,7 @@ func (t *txPayment) received(ctx context.Context, state payments.State, s paymen
 	open := t.Open && !s.Final
 	return t.update(ctx, `state = ?1, tx = ?2, block = ?3, open = ?4, signature = CASE WHEN ?4 THEN signature END,
 			reason = CASE WHEN ?1 = 'settled' THEN '' ELSE reason END`,
-		state, s.Transaction.String(), int64(s.Block), open)
+		state, s.Transaction.String(), int64(s.Block), open) // #nosec G115 -- a number of a block
 }
 
 func (t *txPayment) fail(ctx context.Context, reason x402.Reason, final bool) error {

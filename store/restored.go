@@ -145,7 +145,7 @@ func recoverPayment(ctx context.Context, t *tx, r payments.Restore, f payments.F
 			amount, nonce, valid_after, valid_before, since, tx, block, reason, created_at, updated_at)
 		VALUES (?1, ?2, 'owed', 0, 2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11, ?10, ?12, ?13, ?13)`,
 		f.PaymentID, f.RSVPID, f.Network, f.Token.String(), f.From.String(), f.To.String(), f.Amount, f.Nonce.String(),
-		millis(r.To), int64(f.Block), x402.Bytes32(f.Transaction).String(), payments.ReasonRestored, millis(t.now))
+		millis(r.To), int64(f.Block), x402.Bytes32(f.Transaction).String(), payments.ReasonRestored, millis(t.now)) // #nosec G115 -- a number of a block, below r.Next
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func recoverRefund(ctx context.Context, t *tx, _ payments.Restore, f payments.Fo
 		return err
 	default:
 		_, err = t.exec(ctx, `INSERT INTO strays (network, asset, payee, amount, payer, nonce, tx, block) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT DO NOTHING`, f.Network, f.Token.String(), f.To.String(), f.Amount, f.From.String(), f.Nonce.String(), tx, int64(f.Block))
+			ON CONFLICT DO NOTHING`, f.Network, f.Token.String(), f.To.String(), f.Amount, f.From.String(), f.Nonce.String(), tx, int64(f.Block)) // #nosec G115 -- a number of a block, below r.Next
 		return err
 	}
 }

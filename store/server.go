@@ -27,6 +27,22 @@ func OpenServer(ctx context.Context, path string, o Options) (*Server, error) {
 	return &Server{h, keyed{o.Secret}}, nil
 }
 
+// OpenServerAsIs is [OpenServer] of a file that is there and stays at the version that
+// it has.
+func OpenServerAsIs(ctx context.Context, path string, o Options) (*Server, error) {
+	k := kindOf("server", serverID)
+	var err error
+	if k.last, _, err = k.version(ctx, path); err != nil {
+		return nil, fmt.Errorf("open the server's file %s: %w", path, err)
+	}
+	o.Existing = true
+	h, err := openAlone(ctx, path, k, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{h, keyed{o.Secret}}, nil
+}
+
 // Close waits for the change under way, and closes the file. Calls after it,
 // and those that still wait, are [ErrClosed].
 func (s *Server) Close() error { return s.files.Close() }

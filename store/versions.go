@@ -58,7 +58,7 @@ func (k kind) versionAtRest(path string, known int) (int, error) {
 	case err != nil:
 		return 0, err
 	}
-	version, id := int32(binary.BigEndian.Uint32(h[60:])), int32(binary.BigEndian.Uint32(h[68:]))
+	version, id := int32(binary.BigEndian.Uint32(h[60:])), int32(binary.BigEndian.Uint32(h[68:])) // #nosec G115 -- SQLite has them as signed
 	return int(version), k.check(id, int(version), known)
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 
 	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
 )
@@ -62,7 +62,7 @@ func FuzzTools(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	s := tools.NewServer("test", slog.New(slog.DiscardHandler))
+	s := tools.NewServer("test", testlog.New())
 	call := func(tb testing.TB, method string, params any) []byte {
 		tb.Helper()
 		message, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": params})

@@ -178,7 +178,7 @@ type CreateEventInput struct {
 
 // CreateEvent adds an event. Owner only.
 func (h *Host) CreateEvent(ctx context.Context, in CreateEventInput) (Event, error) {
-	id, err := h.newID("evt_", eventBytes)
+	id, err := h.newID(eventPrefix, eventBytes)
 	if err != nil {
 		return Event{}, explain(err)
 	}

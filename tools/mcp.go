@@ -13,6 +13,7 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 
+	"github.com/events-concierge/concierge/payments/tracing"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/store"
 )
@@ -44,6 +45,8 @@ type Call struct {
 	Tool     string
 	Code     Code // of the error, if there was one
 	Payer    string
+	Amount   string // atomic units, of the payment that came with the call
+	Event    string // the id of the event that it is about
 	Receipt  *x402.SettleResponse
 	Required *PaymentRequired // when the answer asks for money
 	// Refusal, if there is one, is the answer, whatever mcp-go makes of it.
@@ -119,7 +122,7 @@ func NewServer(version string, log *slog.Logger) *server.MCPServer {
 	// too, but it would also answer a call of one with "not found", which explains
 	// nothing; so calls are refused below, with a reason.
 	hooks.AddAfterListTools(func(ctx context.Context, _ any, _ *mcp.ListToolsRequest, result *mcp.ListToolsResult) {
-		c := callOf(ctx)
+		c := CallOf(ctx)
 		if c == nil {
 			c = &Call{}
 		}
@@ -128,7 +131,7 @@ func NewServer(version string, log *slog.Logger) *server.MCPServer {
 	// mcp-go's own reading of `_meta` keeps one of two members of the same name,
 	// and numbers as floats. A payment is read from the message itself.
 	hooks.AddOnRequestInitialization(func(ctx context.Context, _, message any) error {
-		if c := callOf(ctx); c != nil && c.message == nil { // else [Call.Lift] has kept it
+		if c := CallOf(ctx); c != nil && c.message == nil { // else [Call.Lift] has kept it
 			c.message, _ = message.(json.RawMessage)
 		}
 		return nil
@@ -145,7 +148,8 @@ func NewServer(version string, log *slog.Logger) *server.MCPServer {
 	return s
 }
 
-func callOf(ctx context.Context) *Call {
+// CallOf returns the call of a context made by [WithCall], nil if it is none.
+func CallOf(ctx context.Context) *Call {
 	c, _ := ctx.Value(callKey{}).(*Call)
 	return c
 }
@@ -166,7 +170,10 @@ func bind[In, Out any](run func(*Call, context.Context, In) (Out, error), t tool
 		if err := DecodeInput(request.Params.RawArguments, &in); err != nil {
 			return nil, err
 		}
-		return run(c, ctx, in)
+		c.about(in)
+		out, err := run(c, ctx, in)
+		c.about(out)
+		return out, err
 	}
 	return t
 }
@@ -213,11 +220,18 @@ func iconsOf(all ...icon) (icons []mcp.Icon) {
 // an error of this one call.
 func (t tool) handler(log *slog.Logger) server.ToolHandlerFunc {
 	return func(ctx context.Context, request mcp.CallToolRequest) (result *mcp.CallToolResult, err error) {
-		c := callOf(ctx)
+		c := CallOf(ctx)
 		if c == nil {
 			return nil, errors.New("a tool was called outside of a Host")
 		}
 		c.Tool = t.name
+		ctx, span := tracing.Start(ctx, "tool "+t.name)
+		defer func() {
+			if c.Code != "" {
+				span.Fail(string(c.Code))
+			}
+			span.End()
+		}()
 		defer func() {
 			if r := recover(); r != nil {
 				log.Error("tool panicked", "tool", t.name, "user", c.Host.User, "panic", r, "stack", string(debug.Stack()))

@@ -26,7 +26,7 @@ func (r *Refusal) Error() string { return r.Message }
 
 // Answered is what a message is answered with: answer, or the refusal of its call.
 func Answered(ctx context.Context, answer mcp.JSONRPCMessage) mcp.JSONRPCMessage {
-	c := callOf(ctx)
+	c := CallOf(ctx)
 	if c == nil || c.Refusal == nil {
 		return answer
 	}
@@ -57,7 +57,7 @@ func (p places) options() []server.ServerOption {
 func (p places) hook(hooks *server.Hooks, self mcp.Implementation) {
 	hooks.AddAfterInitialize(func(ctx context.Context, _ any, _ *mcp.InitializeRequest, result *mcp.InitializeResult) {
 		result.ServerInfo.Icons = self.Icons
-		if c := callOf(ctx); c == nil || c.Session == nil || c.Session.AddList(ctx) != nil {
+		if c := CallOf(ctx); c == nil || c.Session == nil || c.Session.AddList(ctx) != nil {
 			result.Capabilities.Resources.Subscribe, result.Capabilities.Resources.ListChanged = false, false
 		}
 	})
@@ -87,7 +87,7 @@ func (p places) hook(hooks *server.Hooks, self mcp.Implementation) {
 		}
 	})
 	hooks.AddAfterListPrompts(func(ctx context.Context, _ any, _ *mcp.ListPromptsRequest, result *mcp.ListPromptsResult) {
-		c := callOf(ctx)
+		c := CallOf(ctx)
 		result.Prompts = slices.DeleteFunc(slices.Clone(result.Prompts), func(m mcp.Prompt) bool {
 			return c == nil || !c.mayCall(promptNamed(m.Name).needs)
 		})
@@ -232,7 +232,7 @@ func (p places) complete(ctx context.Context, needs string, find func(*Call, con
 
 // call returns the call of a request, unless the Host's requests are used up.
 func (p places) call(ctx context.Context) (*Call, error) {
-	c := callOf(ctx)
+	c := CallOf(ctx)
 	switch {
 	case c == nil:
 		return nil, errors.New("a place was asked for outside of a Host")
@@ -245,7 +245,7 @@ func (p places) call(ctx context.Context) (*Call, error) {
 // session returns what a caller of the older revisions subscribes in. Where there is
 // no session, nothing could be told, and the request is refused.
 func (p places) session(ctx context.Context) *Watch {
-	c := callOf(ctx)
+	c := CallOf(ctx)
 	if c != nil && c.Session == nil {
 		c.Refusal = &Refusal{Code: mcp.METHOD_NOT_FOUND, Message: "There is no session to subscribe in over HTTP. Use subscriptions/listen of revision 2026-07-28, or read the resource again."}
 	}
@@ -258,7 +258,7 @@ func (p places) session(ctx context.Context) *Watch {
 // refuse has a request refused for err; uri is the resource it was about, if any.
 func (p places) refuse(ctx context.Context, err error, uri string) error {
 	r := refusalOf(err, mcp.IsModernProtocol(server.RequestProtocolVersion(ctx)), uri)
-	c := callOf(ctx)
+	c := CallOf(ctx)
 	if c == nil {
 		return r
 	}

@@ -97,7 +97,7 @@ func (h *Host) CreateEventOnce(ctx context.Context, key string, in CreateEventIn
 	if raw, err := hex.DecodeString(key); err != nil || len(raw) != eventBytes || key != strings.ToLower(key) {
 		return Event{}, invalid("The form is incomplete. Open it anew.")
 	}
-	id := "evt_" + key
+	id := eventPrefix + key
 	made, err := h.Store.Event(ctx, id)
 	if errors.Is(err, store.ErrEventNotFound) {
 		created, createErr := h.create(ctx, id, in)

@@ -14,13 +14,15 @@ import (
 // put it: the `_meta` of the call, or an HTTP header, whose values header
 // returns. It notes in c who paid and the receipt.
 func (c *Call) RSVP(ctx context.Context, in RSVPInput, header func(string) []string) (RSVP, error) {
+	c.about(in)
 	payment, err := paymentIn(metaPayments(c.message), header)
 	if err != nil {
 		return RSVP{}, c.Host.unreadable(ctx, in, err)
 	}
 	switch {
 	case payment != nil:
-		c.Payer = payment.Payload.Authorization.From.String()
+		a := payment.Payload.Authorization
+		c.Payer, c.Amount = a.From.String(), a.Value.String()
 	case c.Spent != nil:
 		return RSVP{}, c.Spent
 	}

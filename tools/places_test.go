@@ -6,13 +6,13 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
 )
@@ -33,7 +33,7 @@ type asked struct {
 // ask has a Host asked as a transport would, with params as JSON without their braces.
 func ask(t *testing.T, c tools.Call, method, params string) (a asked) {
 	t.Helper()
-	s := tools.NewServer("test", slog.New(slog.DiscardHandler))
+	s := tools.NewServer("test", testlog.New())
 	ctx := tools.WithCall(t.Context(), &c)
 	message := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":%q,"params":{%s}}`, method, params)
 	raw, err := json.Marshal(tools.Answered(ctx, s.HandleMessage(ctx, json.RawMessage(message))))

@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
 )
@@ -20,7 +20,7 @@ func TestSplice(t *testing.T) {
 	h := mustHost(t)
 	hard := "\"quoted\" \\ <b>&</b> \u2028 \u0001 \xff 🎷"
 	e := create(t, h, tools.CreateEventInput{Title: "A <b>hard</b> \\ \"title\" 🎷", Description: hard, Price: "0.05"})
-	s := tools.NewServer("test", slog.New(slog.DiscardHandler))
+	s := tools.NewServer("test", testlog.New())
 	write := func(marks *tools.Marks, message string) string {
 		c := &tools.Call{Host: h, Scope: store.ScopeOwner, Marks: marks}
 		raw, err := json.Marshal(s.HandleMessage(tools.WithCall(context.Background(), c), json.RawMessage(message)))

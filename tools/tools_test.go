@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/events-concierge/concierge/payments"
 	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
 )
@@ -40,7 +40,7 @@ func mustHost(tb testing.TB) *tools.Host {
 	tb.Cleanup(func() { file.Close() })
 	asset, domain, _ := x402.USDC(x402.BaseSepolia)
 	return &tools.Host{User: "u", PayTo: address(tb, "0x209693Bc6afc0C5328bA36FaF03C514EF312287C"), Store: file, Now: clock, Rand: rand.Reader, Cache: tools.NewCache(1 << 20),
-		Cashier: payments.New(payments.Config{Network: x402.BaseSepolia, Asset: asset, Domain: domain, Now: clock, Log: slog.New(slog.DiscardHandler)})}
+		Cashier: payments.New(payments.Config{Network: x402.BaseSepolia, Asset: asset, Domain: domain, Now: clock, Log: testlog.New()})}
 }
 
 func address(tb testing.TB, s string) x402.Address {
@@ -79,7 +79,7 @@ func codeOf(err error) tools.Code {
 func TestToolsGolden(t *testing.T) {
 	for name, scope := range map[string]store.Scope{"guest": "", "owner": store.ScopeOwner, "check-in": store.ScopeCheckIn, "read": store.ScopeRead} {
 		t.Run(name, func(t *testing.T) {
-			s := tools.NewServer("test", slog.New(slog.DiscardHandler))
+			s := tools.NewServer("test", testlog.New())
 			ctx := tools.WithCall(t.Context(), &tools.Call{Host: mustHost(t), Scope: scope})
 			answer, err := json.MarshalIndent(s.HandleMessage(ctx, json.RawMessage(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)), "", "  ")
 			if err != nil {
@@ -92,7 +92,7 @@ func TestToolsGolden(t *testing.T) {
 
 // The same of the shared server.
 func TestSharedGolden(t *testing.T) {
-	s := tools.NewSharedServer("test", slog.New(slog.DiscardHandler))
+	s := tools.NewSharedServer("test", testlog.New())
 	answer, err := json.MarshalIndent(s.HandleMessage(t.Context(), json.RawMessage(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)), "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -227,7 +227,7 @@ func TestEventAsSeen(t *testing.T) {
 // call calls a tool as mcp-go does.
 func call(t *testing.T, c *tools.Call, name string, args any, meta map[string]any) *mcp.CallToolResult {
 	t.Helper()
-	s := tools.NewServer("test", slog.New(slog.DiscardHandler))
+	s := tools.NewServer("test", testlog.New())
 	params := map[string]any{"name": name, "arguments": args}
 	if meta != nil {
 		params["_meta"] = meta

@@ -52,6 +52,7 @@ type agentFlags struct {
 	perDay    usd
 	tokensAnH int
 	allow     blocks
+	secrets   *credentials
 }
 
 func (a *agentFlags) add(cmd *cobra.Command) {
@@ -70,7 +71,7 @@ func (a *agentFlags) policy(n x402.Network) guest.Policy {
 
 // model is the language model of the environment, or nil.
 func (a *agentFlags) model() (*chat.Model, error) {
-	key := os.Getenv(envModelKey)
+	key := a.secrets.get(secretModelKey).Reveal()
 	if key == "" {
 		return nil, nil
 	}
@@ -100,7 +101,7 @@ func (a *agentFlags) open(ctx context.Context, o *serveOptions, side *settling, 
 		return nil, nil, errors.Join(err, chats.Close())
 	}
 	c := chat.Config{Chats: chats, Purse: purse, Policy: a.policy(side.network), Chain: &lateChain{flags: &o.network, client: side.client},
-		Passphrase: hosts.VisitorPassphrase, Transport: way, Model: model, Version: version, Log: log, Explorer: explorers[o.network.name]}
+		Passphrase: hosts.VisitorPassphrase, Transport: way, Model: model, Version: versionName(), Log: log, Explorer: explorers[o.network.name]}
 	if side.chain != nil {
 		c.Explorer = "/devnet/tx/"
 	}
@@ -125,9 +126,9 @@ func (s *settling) fund(ctx context.Context, rpc string, to x402.Address) error 
 }
 
 // namesOf are the hosts in the URLs under which a server is reached.
-func namesOf(l net.Listener, public *url.URL) []string {
+func namesOf(l net.Listener, public *url.URL, domains ...string) []string {
 	at := l.Addr().String()
-	names := []string{at}
+	names := append([]string{at}, domains...)
 	if host, port, err := net.SplitHostPort(at); err == nil {
 		if ip := net.ParseIP(host); ip.IsLoopback() || ip.IsUnspecified() {
 			names = append(names, "localhost:"+port, "127.0.0.1:"+port, "[::1]:"+port)
@@ -141,8 +142,8 @@ func namesOf(l net.Listener, public *url.URL) []string {
 
 // ownWay is how the agent reaches Hosts: those of this server without the network,
 // others at public addresses and where the operator allows it.
-func (o *serveOptions) ownWay(l net.Listener, public *url.URL) *server.Own {
-	return &server.Own{Next: outgoing.New(outgoing.Options{Allow: o.agent.allow}), Names: namesOf(l, public)}
+func (o *serveOptions) ownWay(l net.Listener, public *url.URL, domains []string) *server.Own {
+	return &server.Own{Next: outgoing.New(outgoing.Options{Allow: o.agent.allow}), Names: namesOf(l, public, domains...)}
 }
 
 // blocks is a flag for any number of addresses and blocks of them.

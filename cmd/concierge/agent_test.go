@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+
+	"github.com/events-concierge/concierge/server/testlog"
 )
 
 // agentTab is a browser's tab at a server's agent.
@@ -167,6 +169,7 @@ func TestServeModel(t *testing.T) {
 		fmt.Fprint(w, `data: {"choices":[{"delta":{"content":"I am a model."},"finish_reason":"stop"}]}`+"\n\ndata: [DONE]\n\n")
 	}))
 	defer model.Close()
+	testlog.Secret("sk-of-the-test")
 	t.Setenv(envModelKey, "sk-of-the-test")
 	t.Setenv(envModelURL, model.URL+"/v1")
 	t.Setenv(envModel, "small")

@@ -27,6 +27,7 @@ type backupFlags struct {
 	url        string
 	keep       time.Duration
 	withSecret bool
+	secrets    *credentials
 }
 
 // keepByDefault is what Cloudflare keeps of a Durable Object.
@@ -47,7 +48,7 @@ func (f *backupFlags) open(ctx context.Context, data, network string, log *slog.
 	if err := f.valid(); err != nil {
 		return nil, err
 	}
-	to, name, err := archive.Open(f.url)
+	to, name, err := archive.Open(f.url, f.secrets.bucket())
 	if err != nil {
 		return nil, err
 	}
@@ -70,13 +71,14 @@ func newBackup() *cobra.Command {
 	var data string
 	var asJSON bool
 	var logs logFlags
+	var key secretFlags
 	cmd := &cobra.Command{
 		Use:   "backup --to PLACE",
 		Short: "Put what is new in a data directory into an archive, once",
 		Long: "Puts what is new in all files of a data directory into an archive, also beside a running server, and\n" +
 			"removes what is too old to be kept. 'serve --backup' does it all the time, so that every second can be\n" +
-			"restored. A bucket's credentials are in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, its place in\n" +
-			"AWS_REGION, or AWS_ENDPOINT_URL.",
+			"restored. A bucket's credentials are in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or are the secrets\n" +
+			"aws-access-key-id and aws-secret-access-key), its place in AWS_REGION, or AWS_ENDPOINT_URL.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := logs.logger(cmd.ErrOrStderr())
@@ -89,6 +91,9 @@ func newBackup() *cobra.Command {
 			if _, err := os.Stat(filepath.Join(data, "server.db")); err != nil {
 				return fmt.Errorf("%s is no data directory of a server (--data): %w", data, err)
 			}
+			if o.secrets, err = key.open(data, log, bucketSecrets()...); err != nil {
+				return err
+			}
 			return o.backup(cmd.Context(), data, log, cmd.OutOrStdout(), asJSON)
 		},
 	}
@@ -97,6 +102,7 @@ func newBackup() *cobra.Command {
 	cmd.Flags().DurationVar(&o.keep, "keep", keepByDefault, "how far back can be gone")
 	cmd.Flags().BoolVar(&o.withSecret, "with-secret", false, "put secret.key into the archive as well: who can read that then has the wallets")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	key.add(cmd)
 	logs.add(cmd, "warn")
 	return cmd
 }

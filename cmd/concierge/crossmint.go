@@ -19,7 +19,10 @@ const (
 const atCrossmint = "crossmint:"
 
 // hostWallets says where the wallets of new Hosts are kept.
-type hostWallets struct{ where string }
+type hostWallets struct {
+	where   string
+	secrets *credentials
+}
 
 // Names of --wallets.
 const (
@@ -42,18 +45,18 @@ func (w *hostWallets) valid() error {
 // that there are already. The zero value of w looks for neither.
 func (w *hostWallets) open(network x402.Network) (c *crossmint.Client, forNew bool, err error) {
 	forNew = w.where == walletsCrossmint
-	if w.where == "" || !forNew && os.Getenv(envCrossmintKey) == "" {
+	if w.where == "" || !forNew && !w.secrets.has(secretCrossmintKey) {
 		return nil, false, nil
 	}
-	c, err = openCrossmint(network)
+	c, err = openCrossmint(network, w.secrets)
 	return c, forNew, err
 }
 
-// openCrossmint returns a client for the project that the environment's key is of.
-func openCrossmint(network x402.Network) (*crossmint.Client, error) {
-	key := os.Getenv(envCrossmintKey)
+// openCrossmint returns a client for the project that the key is of.
+func openCrossmint(network x402.Network, c *credentials) (*crossmint.Client, error) {
+	key := c.get(secretCrossmintKey).Reveal()
 	if key == "" {
-		return nil, misuse("wallets at Crossmint need a server-side API key: set %s", envCrossmintKey)
+		return nil, misuse("wallets at Crossmint need a server-side API key: %s", secretCrossmintKey.howTo())
 	}
 	client, err := crossmint.New(crossmint.Config{Key: key, Network: network, URL: os.Getenv(envCrossmintURL)})
 	if err != nil {

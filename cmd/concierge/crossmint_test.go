@@ -13,6 +13,7 @@ import (
 
 	"github.com/events-concierge/concierge/payments/devnet"
 	"github.com/events-concierge/concierge/payments/wallet/crossminttest"
+	"github.com/events-concierge/concierge/server/testlog"
 )
 
 // crossmintOn starts a Crossmint whose wallets are on a chain, and has the commands
@@ -33,6 +34,7 @@ func crossmintOn(t *testing.T, rpc string) {
 		t.Fatal(err)
 	}
 	const key = "sk_staging_5ecret"
+	testlog.Secret(key)
 	api := httptest.NewServer(crossminttest.New(crossminttest.Options{Key: key, Chain: chain, Creation: creation, Factory: devnet.DeterministicFactory()}))
 	t.Cleanup(api.Close)
 	t.Setenv(envCrossmintKey, key)

@@ -118,7 +118,7 @@ func (d *demo) open(ctx context.Context, dir string) (done func() error, err err
 	if err != nil {
 		return nil, err
 	}
-	web := server.New(server.Config{Hosts: hosts, Version: version, Log: log, Network: d.side.network, Asset: d.side.asset})
+	web := server.New(server.Config{Hosts: hosts, Version: versionName(), Log: log, Network: d.side.network, Asset: d.side.asset})
 	serving, cancel := context.WithCancel(ctx)
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(serving, listener, grace) }()
@@ -213,7 +213,7 @@ func (d *demo) scenes(ctx context.Context) error {
 }
 
 func (d *demo) config(ceiling x402.Amount) guest.Config {
-	return guest.Config{Version: version, Wallet: d.guest, Purse: d.purse,
+	return guest.Config{Version: versionName(), Wallet: d.guest, Purse: d.purse,
 		Policy: guest.Policy{Network: d.side.network, MaxPrice: ceiling}}
 }
 

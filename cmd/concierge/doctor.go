@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,72 +17,111 @@ import (
 	"github.com/events-concierge/concierge/server/host"
 )
 
+// doctorWithin is how long all checks that ask others may take together.
+const doctorWithin = 8 * time.Second
+
 func newDoctor() *cobra.Command {
-	var data string
+	var d doctor
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Look at a data directory: its files, and what has not come to an end",
-		Long: "Lists the versions of all files of a data directory, and the payments and refunds that have not come to an\n" +
-			"end, also beside a running server, and what to do about them. It fails if a file can't be used, or if one of\n" +
-			"them should have long ended; one that is owed for want of money, or to be paid by its owner, is a warning.",
+		Short: "Look at all that a server needs, and what has not come to an end",
+		Long: "Looks at the configuration of 'serve', whose flags it takes, the data directory, the disk, the clock, the\n" +
+			"chain, the facilitators, the money for gas and refunds, the backup, the versions of all files, and the payments\n" +
+			"and refunds that have not come to an end, also beside a running server, and says what to do about them. It\n" +
+			"changes nothing. A warning is for when there is time; if something has failed, so does this command.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			data := d.serve.hosts.data
 			if _, err := os.Stat(filepath.Join(data, "server.db")); err != nil {
 				return fmt.Errorf("%s is no data directory of a server (--data): %w", data, err)
 			}
-			// Before any is opened: see [host.ReadVersions].
-			versions, err := host.ReadVersions(cmd.Context(), data)
-			if err != nil {
-				return err
+			d.adopt(cmd)
+			r := d.examine(cmd.Context())
+			if asJSON {
+				return errors.Join(r.printJSON(cmd.OutOrStdout()), r.failure())
 			}
-			if !asJSON {
-				showVersions(cmd.OutOrStdout(), versions)
-			}
-			return withHosts(cmd.Context(), data, func(h *host.Hosts) error {
-				open, err := h.Unfinished(cmd.Context())
-				if err != nil {
-					return err
-				}
-				checks, failed := []check{}, 0
-				for _, u := range open {
-					c := diagnose(u, h.Now())
-					if c.Status == checkFailed {
-						failed++
-					}
-					checks = append(checks, c)
-				}
-				restoring, err := h.Restoring(cmd.Context())
-				if err != nil {
-					return err
-				}
-				for _, r := range restoring {
-					for _, c := range diagnoseRestore(r, h.Now()) {
-						if c.Status == checkFailed {
-							failed++
-						}
-						checks = append(checks, c)
-					}
-				}
-				if asJSON {
-					err = printJSON(cmd.OutOrStdout(), map[string]any{
-						"ok": failed+len(versions.Failed) == 0, "schemas": schemas(versions), "checks": checks})
-				} else {
-					err = showChecks(cmd.OutOrStdout(), checks)
-				}
-				if failed > 0 {
-					err = errors.Join(err, fmt.Errorf("%d of %d are late or can't be read", failed, len(checks)))
-				}
-				if n := len(versions.Failed); n > 0 {
-					err = errors.Join(err, fmt.Errorf("%d files can't be used", n))
-				}
-				return err
-			})
+			return errors.Join(r.print(cmd.OutOrStdout()), r.failure())
 		},
 	}
-	cmd.Flags().StringVar(&data, "data", "./data", "data directory")
+	cmd.Flags().AddFlagSet(d.serve.command().Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// report is all that doctor found.
+type report struct {
+	findings []finding
+	versions host.Versions
+	checks   []check
+}
+
+func (r report) failure() error {
+	failed, late := 0, 0
+	for _, f := range r.findings {
+		if f.Status == checkFailed {
+			failed++
+		}
+	}
+	for _, c := range r.checks {
+		if c.Status == checkFailed {
+			late++
+		}
+	}
+	var errs []error
+	if failed > 0 {
+		errs = append(errs, fmt.Errorf("%d of %d checks failed", failed, len(r.findings)))
+	}
+	if late > 0 {
+		errs = append(errs, fmt.Errorf("%d of %d are late or can't be read", late, len(r.checks)))
+	}
+	if n := len(r.versions.Failed); n > 0 {
+		errs = append(errs, fmt.Errorf("%d files can't be used", n))
+	}
+	return errors.Join(errs...)
+}
+
+func (r report) printJSON(out io.Writer) error {
+	return printJSON(out, map[string]any{"ok": r.failure() == nil, "findings": r.findings, "schemas": schemas(r.versions), "checks": r.checks})
+}
+
+func (r report) print(out io.Writer) error {
+	for _, f := range r.findings {
+		fmt.Fprintf(out, "%-8s %-14s %s\n", f.Status, f.Check, f.Says)
+		if f.Advice != "" {
+			fmt.Fprintf(out, "%-23s → %s\n", "", f.Advice)
+		}
+	}
+	fmt.Fprintln(out)
+	showVersions(out, r.versions)
+	return showChecks(out, r.checks)
+}
+
+// books reads the versions of all files and what has not come to an end.
+func (r *report) books(ctx context.Context, data string, each func(*host.Hosts, []host.Unfinished)) error {
+	var err error
+	// Before any is opened: see [host.ReadVersions].
+	if r.versions, err = host.ReadVersions(ctx, data); err != nil {
+		return err
+	}
+	return withHosts(ctx, data, func(h *host.Hosts) error {
+		open, err := h.Unfinished(ctx)
+		if err != nil {
+			return err
+		}
+		for _, u := range open {
+			r.checks = append(r.checks, diagnose(u, h.Now()))
+		}
+		restoring, err := h.Restoring(ctx)
+		if err != nil {
+			return err
+		}
+		for _, s := range restoring {
+			r.checks = append(r.checks, diagnoseRestore(s, h.Now())...)
+		}
+		each(h, open)
+		return nil
+	})
 }
 
 // The outcomes of a check.

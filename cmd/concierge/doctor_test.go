@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/events-concierge/concierge/payments"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/store"
 )
 
@@ -33,7 +33,7 @@ func newLedger(t *testing.T) *ledger {
 	t.Helper()
 	l := &ledger{T: t, dir: t.TempDir(), now: time.Now()}
 	var err error
-	if l.hosts, err = host.Open(t.Context(), host.Config{Dir: l.dir, Log: slog.New(slog.DiscardHandler)}); err != nil {
+	if l.hosts, err = host.Open(t.Context(), host.Config{Dir: l.dir, Log: testlog.New()}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.hosts.Close(t.Context()) })

@@ -19,6 +19,8 @@ type facilitatorOptions struct {
 	addr    string
 	rate    float64
 	network networkFlags
+	data    string
+	secrets secretFlags
 	log     logFlags
 }
 
@@ -41,6 +43,13 @@ func newFacilitator() *cobra.Command {
 			if o.network.name == onDevnet && o.network.rpc == "" {
 				return misuse("--rpc is missing: the node of a running devnet; 'concierge devnet' has a facilitator of its own, too")
 			}
+			if o.data != "" {
+				c, err := o.secrets.open(o.data, log, secretGasKey, secretGasPassphrase, secretRPCURL)
+				if err != nil {
+					return err
+				}
+				o.network.use(c)
+			}
 			return o.serve(cmd, log)
 		},
 	}
@@ -48,6 +57,8 @@ func newFacilitator() *cobra.Command {
 	cmd.Flags().Float64Var(&o.rate, "rate", 20, "requests a second that one client address may make, in bursts twice as many; 0: any number")
 	o.network.addChain(cmd)
 	o.network.addGas(cmd)
+	cmd.Flags().StringVar(&o.data, "data", "", "data directory with stored secrets (default: those of the environment alone)")
+	o.secrets.add(cmd)
 	o.log.add(cmd, "info")
 	return cmd
 }

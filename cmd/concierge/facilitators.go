@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -52,7 +51,7 @@ func (n *networkFlags) clients() ([]*facilitator.Client, error) {
 		var credential facilitator.Credential
 		switch token := tokens[u.Host]; {
 		case u.Hostname() == facilitator.CDPHost:
-			if credential, err = cdp(); err != nil {
+			if credential, err = n.cdp(); err != nil {
 				return nil, misuse("--facilitator %s: %w", u.Host, err)
 			}
 		case token != "":
@@ -76,7 +75,7 @@ func (n *networkFlags) clients() ([]*facilitator.Client, error) {
 // may be its token; with several it must say whose it is: HOST=TOKEN, and more
 // of them after spaces.
 func (n *networkFlags) tokens() (map[string]string, error) {
-	value := strings.TrimSpace(os.Getenv(envFacilitatorToken))
+	value := strings.TrimSpace(n.secrets.get(secretFacilitatorToken).Reveal())
 	if value == "" {
 		return nil, nil
 	}
@@ -101,10 +100,10 @@ func (n *networkFlags) tokens() (map[string]string, error) {
 	return tokens, nil
 }
 
-func cdp() (facilitator.Credential, error) {
-	id, secret := os.Getenv(envCDPKeyID), os.Getenv(envCDPKeySecret)
+func (n *networkFlags) cdp() (facilitator.Credential, error) {
+	id, secret := n.secrets.get(secretCDPKeyID).Reveal(), n.secrets.get(secretCDPKeySecret).Reveal()
 	if id == "" || secret == "" {
-		return nil, fmt.Errorf("it wants a key: set %s and %s", envCDPKeyID, envCDPKeySecret)
+		return nil, fmt.Errorf("it wants a key: set %s and %s, or store the secrets %s and %s", envCDPKeyID, envCDPKeySecret, secretCDPKeyID, secretCDPKeySecret)
 	}
 	return facilitator.NewCDP(id, secret, time.Now, rand.Reader)
 }
@@ -125,6 +124,9 @@ func (n *networkFlags) pool(ctx context.Context, log *slog.Logger) (*facilitator
 	network, err := n.network()
 	if err != nil {
 		return nil, err
+	}
+	for _, c := range clients {
+		c.Observe = n.metrics.Asked
 	}
 	pool := facilitator.NewPool(network, clients, time.Now, log)
 	err = pool.Refresh(ctx)

@@ -2,63 +2,12 @@ package main
 
 import (
 	"errors"
-	"io"
-	"log/slog"
 	"math/big"
-	"os"
 	"strings"
 	"unicode"
 
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
-
 	"github.com/events-concierge/concierge/payments/x402"
 )
-
-// environment fills flags that were not given from their variables: --data from
-// CONCIERGE_DATA, --public-url from CONCIERGE_PUBLIC_URL. They still count as not
-// given: what a person says once is Changed, what always holds is not.
-func environment(cmd *cobra.Command) error {
-	var err error
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		name := "CONCIERGE_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		value, ok := os.LookupEnv(name)
-		if f.Changed || !ok || err != nil || f.Name == "help" || f.Name == "version" {
-			return
-		}
-		if setErr := cmd.Flags().Set(f.Name, value); setErr != nil {
-			err = misuse("%s: %v", name, setErr)
-		}
-		f.Changed = false
-	})
-	return err
-}
-
-// logFlags are the flags of commands that log.
-type logFlags struct {
-	level  string
-	format string
-}
-
-func (l *logFlags) add(cmd *cobra.Command, level string) {
-	cmd.Flags().StringVar(&l.level, "log-level", level, "debug, info, warn or error")
-	cmd.Flags().StringVar(&l.format, "log-format", "text", "text or json")
-}
-
-func (l *logFlags) logger(w io.Writer) (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(l.level)); err != nil {
-		return nil, misuse("--log-level %q: want debug, info, warn or error", l.level)
-	}
-	options := &slog.HandlerOptions{Level: level}
-	switch l.format {
-	case "text":
-		return slog.New(slog.NewTextHandler(w, options)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(w, options)), nil
-	}
-	return nil, misuse("--log-format %q: want text or json", l.format)
-}
 
 // addresses is a flag for any number of them.
 type addresses []x402.Address

@@ -54,7 +54,7 @@ func (g *guestFlags) config(ctx context.Context, signer wallet.Signer) (_ guest.
 	if err != nil {
 		return guest.Config{}, nil, err
 	}
-	c := guest.Config{Version: version, Wallet: signer, Policy: policies, Purse: purse}
+	c := guest.Config{Version: versionName(), Wallet: signer, Policy: policies, Purse: purse}
 	chain := g.chain()
 	if chain != nil {
 		c.Chain = chain

@@ -79,7 +79,7 @@ func (g *guestFlags) agent(cmd *cobra.Command) (_ *chat.Agent, done func(), err 
 		return nil, nil, err
 	}
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
-	agent := chat.New(chat.Config{Chats: chats, Purse: c.Purse, Policy: c.Policy, Chain: c.Chain, Wallet: signer, Model: model, Version: version, Log: log})
+	agent := chat.New(chat.Config{Chats: chats, Purse: c.Purse, Policy: c.Policy, Chain: c.Chain, Wallet: signer, Model: model, Version: versionName(), Log: log})
 	return agent, func() { _ = chats.Close(); closeBooks() }, nil
 }
 

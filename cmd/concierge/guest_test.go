@@ -9,6 +9,8 @@ import (
 
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/events-concierge/concierge/server/testlog"
 )
 
 // stage is a server on devnet, for the scripts that need one.
@@ -70,5 +72,7 @@ func newKey(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return hex.EncodeToString(crypto.FromECDSA(key))
+	text := hex.EncodeToString(crypto.FromECDSA(key))
+	testlog.Secret(text)
+	return text
 }

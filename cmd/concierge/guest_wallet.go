@@ -54,7 +54,8 @@ func (g *guestFlags) asking(notice io.Writer) sources {
 // client wants its first answer soon.
 func (g *guestFlags) unattended(notice io.Writer) sources {
 	s := sources{notice: notice, hurry: true}
-	s.passphrase, s.given = os.LookupEnv(envWalletPassphrase)
+	passphrase, given := secretWalletPassphrase.given()
+	s.passphrase, s.given = passphrase.Reveal(), given
 	if g.wallet.keyring {
 		s.keyring = osKeyring{keyringPatience}
 	}
@@ -67,7 +68,8 @@ func (g *guestFlags) open(ctx context.Context, s sources) (wallet.Signer, error)
 	if owner, ok := strings.CutPrefix(g.wallet.where, atCrossmint); ok {
 		return g.custodial(ctx, owner)
 	}
-	if w, err := wallet.FromEnv(envWalletKey); !errors.Is(err, wallet.ErrNoWallet) {
+	key, _ := secretWalletKey.given()
+	if w, err := wallet.FromHex(envWalletKey, key.Reveal()); !errors.Is(err, wallet.ErrNoWallet) {
 		return w, err
 	}
 	path, err := g.path()
@@ -81,7 +83,7 @@ func (g *guestFlags) open(ctx context.Context, s sources) (wallet.Signer, error)
 // none is made. Errors: [wallet.ErrNoWallet].
 func (g *guestFlags) look(ctx context.Context) (wallet.Signer, error) {
 	path, err := g.path()
-	if err == nil && !strings.HasPrefix(g.wallet.where, atCrossmint) && os.Getenv(envWalletKey) == "" {
+	if err == nil && !strings.HasPrefix(g.wallet.where, atCrossmint) && !(*credentials)(nil).has(secretWalletKey) {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return nil, wallet.ErrNoWallet
 		}
@@ -115,7 +117,7 @@ func (g *guestFlags) custodial(ctx context.Context, owner string) (wallet.Signer
 	if err != nil {
 		return nil, err
 	}
-	client, err := openCrossmint(network)
+	client, err := openCrossmint(network, nil)
 	if err != nil {
 		return nil, err
 	}

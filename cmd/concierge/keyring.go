@@ -19,6 +19,9 @@ const keyringService = "concierge"
 // somebody to unlock it.
 const keyringPatience = 20 * time.Second
 
+// errNotInKeyring is that the keyring answers, and has no such secret.
+var errNotInKeyring = errors.New("the passphrase is not in it")
+
 // osKeyring is the operating system's keyring: the Keychain, the Credential Manager,
 // or whoever answers as the Secret Service on the session's D-Bus.
 type osKeyring struct{ patience time.Duration }
@@ -56,7 +59,7 @@ func (k osKeyring) ask(question func() (string, error)) (string, error) {
 	select {
 	case a := <-answered:
 		if errors.Is(a.err, system.ErrNotFound) {
-			return "", errors.New("the passphrase is not in it")
+			return "", errNotInKeyring
 		}
 		return a.secret, a.err
 	case <-late.C:

@@ -18,12 +18,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the Makefile.
-var version = "dev"
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -35,13 +32,13 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	var misused *usageError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &misused):
-		fmt.Fprintf(errOut, "concierge: %v\nRun 'concierge help' for usage.\n", err)
+		fmt.Fprintf(errOut, "concierge: %v\nRun 'concierge help' for usage.\n", configuredOf(cmd).where(err))
 		return 2
 	default:
 		fmt.Fprintf(errOut, "concierge: %v\n", err)
@@ -61,20 +58,23 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "concierge",
 		Short:         "Events that agents can find, pay for with x402, and book",
-		Version:       version,
+		Version:       versionName(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return environment(cmd)
+			return configure(cmd)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	addConfig(root)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newDemo(), newServe(), newDevnet(), newFacilitator(), newMCP(), newGuest(), newUser(), newReceipt(), newDoctor(), newBackup(), newRestore())
+	root.AddCommand(newDemo(), newServe(), newDevnet(), newFacilitator(), newMCP(), newGuest(), newUser(), newReceipt(), newDoctor(), newTail(), newBackup(), newRestore(), newConfig(), newSecret(),
+		newVersion(), newDeployments(), newRollback(), newHealthcheck())
 	for _, c := range append(root.Commands(), root) {
 		strict(c)
 	}
+	complete(root)
 	return root
 }
 

@@ -9,20 +9,36 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/signal"
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/events-concierge/concierge/server/testlog"
 )
 
 // Tests must not put anything into the keyring of whoever runs them.
 const envKeyring = "CONCIERGE_KEYRING"
 
+// Nor copy themselves, of a hundred megabytes, into each data directory.
+const envKeepPrograms = "CONCIERGE_KEEP_PROGRAMS"
+
 func TestMain(m *testing.M) {
 	os.Setenv(envKeyring, "false")
-	testscript.Main(m, map[string]func(){"concierge": main})
+	os.Setenv(envKeepPrograms, "0")
+	testscript.Main(m, map[string]func(){"concierge": collecting})
+}
+
+// collecting is main, of which the logs of tests that are collected have what it says
+// on standard error.
+func collecting() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, testlog.Tee(os.Stderr)))
 }
 
 func TestScripts(t *testing.T) {
@@ -30,6 +46,8 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("CONCIERGE_HOME", e.WorkDir+"/home") // nobody's real purse
 			e.Setenv(envKeyring, "false")
+			e.Setenv(envKeepPrograms, "0")
+			e.Setenv(testlog.Dir, os.Getenv(testlog.Dir))
 			return nil
 		}})
 }
@@ -41,7 +59,7 @@ type program struct {
 	stop   func() int
 }
 
-var listening = regexp.MustCompile(`Listening on (http://\S+)`)
+var listening = regexp.MustCompile(`Listening on (https?://\S+)`)
 
 // start runs a command that listens, and waits until it does.
 func start(t *testing.T, args ...string) *program {
@@ -51,7 +69,7 @@ func start(t *testing.T, args ...string) *program {
 	p := &program{stderr: &lockedBuffer{}}
 	code := make(chan int, 1)
 	go func() {
-		code <- run(ctx, args, strings.NewReader(""), io.Discard, w)
+		code <- run(ctx, args, strings.NewReader(""), io.Discard, testlog.Tee(w))
 		w.Close()
 	}()
 	p.stop = sync.OnceValue(func() int { cancel(); return <-code })
@@ -95,7 +113,7 @@ func (l *lockedBuffer) String() string {
 func output(t *testing.T, in string, args ...string) string {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	if code := run(t.Context(), args, strings.NewReader(in), &out, &errOut); code != 0 {
+	if code := run(t.Context(), args, strings.NewReader(in), &out, testlog.Tee(&errOut)); code != 0 {
 		t.Fatalf("%v ended with code %d:\n%s", args, code, &errOut)
 	}
 	return out.String()

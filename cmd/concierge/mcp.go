@@ -36,10 +36,15 @@ func newMCPHost() *cobra.Command {
 				return err
 			}
 			ctx := cmd.Context()
+			secrets, err := files.openSecrets(log)
+			if err != nil {
+				return err
+			}
+			network.use(secrets)
 			if err := errors.Join(files.valid(), network.valid()); err != nil {
 				return err
 			}
-			network.data = files.data
+			network.data, files.command = files.data, "mcp host"
 			// Payments outlive the signal to stop; so does the chain.
 			side := network.openLate(context.WithoutCancel(ctx), log)
 			defer func() { err = errors.Join(err, side.close()) }()
@@ -57,7 +62,7 @@ func newMCPHost() *cobra.Command {
 			if _, _, err := hosts.Register(ctx, host.Registration{Email: user}); err != nil && !errors.Is(err, store.ErrUserExists) {
 				return err
 			}
-			return hosts.ServeHost(ctx, tools.NewServer(version, log), id, store.ScopeOwner, cmd.InOrStdin(), cmd.OutOrStdout())
+			return hosts.ServeHost(ctx, tools.NewServer(versionName(), log), id, store.ScopeOwner, cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVar(&user, "user", "", "email address of the Host's owner")

@@ -86,7 +86,7 @@ func (m *mcpGuest) serve(ctx context.Context, in io.Reader, out io.Writer) (err 
 	// What is opened outlives the signal to stop, as calls under way do.
 	lasting := context.WithoutCancel(ctx)
 	page := &approve.Page{}
-	o := guest.ProxyOptions{Version: version, Page: page.URL, Command: "concierge guest approve"}
+	o := guest.ProxyOptions{Version: versionName(), Page: page.URL, Command: "concierge guest approve"}
 	if m.home != "" {
 		o.Command += fmt.Sprintf(" --home %q", m.home)
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/events-concierge/concierge/payments/facilitator"
 	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/payments/x402"
+	"github.com/events-concierge/concierge/server/metrics"
 )
 
 // networkFlags say which chain is paid on, and how it is reached.
@@ -37,7 +38,9 @@ type networkFlags struct {
 	factories     addresses
 	maxGasPrice   gwei
 	data          string // where the gas account's outbox is kept
-	newGas        bool   // an account made up for it pays for gas, whatever the environment says
+	secrets       *credentials
+	metrics       *metrics.Metrics // nil: nobody counts
+	newGas        bool             // an account made up for it pays for gas, whatever the environment says
 }
 
 // Names of --network.
@@ -134,13 +137,6 @@ func (n *networkFlags) payments(f payments.Facilitator, c payments.Chain) (payme
 	return payments.Config{Network: network, Asset: asset, Domain: domain, Facilitator: f, Chain: c}, err
 }
 
-func (s *settling) ready(ctx context.Context) error {
-	if _, err := s.client.Head(ctx); err != nil || s.pool == nil {
-		return err
-	}
-	return s.pool.Ready()
-}
-
 // balance returns what an address has of the token that is paid with.
 func (s *settling) balance(ctx context.Context, of x402.Address) (x402.Amount, error) {
 	n, err := s.client.Balance(ctx, s.asset, of)
@@ -174,12 +170,12 @@ func (n *networkFlags) valid() error {
 		return err
 	}
 	if n.name != onDevnet && !n.ownGasKey() {
-		return misuse("settling on %s needs an account with ETH for gas: set %s, or --gas-keystore and %s", n.name, envGasKey, envGasPassphrase)
+		return misuse("settling on %s needs an account with ETH for gas: set %s, or --gas-keystore and %s (or store the secrets %s, %s)", n.name, envGasKey, envGasPassphrase, secretGasKey, secretGasPassphrase)
 	}
 	return nil
 }
 
-func (n *networkFlags) ownGasKey() bool { return n.gasKeystore != "" || os.Getenv(envGasKey) != "" }
+func (n *networkFlags) ownGasKey() bool { return n.gasKeystore != "" || n.secrets.has(secretGasKey) }
 
 // open connects to the chain, checks that it is the right one with the right
 // token, and makes the facilitators or the gas account ready. It fails closed.
@@ -212,6 +208,9 @@ func (n *networkFlags) open(ctx context.Context, log *slog.Logger) (_ *settling,
 		return s, n.openPool(ctx, s, log)
 	}
 	gas, err := n.gasKey(ctx, s)
+	if err == nil {
+		err = n.refuseTestAccount(gas.Address())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +219,7 @@ func (n *networkFlags) open(ctx context.Context, log *slog.Logger) (_ *settling,
 		return nil, err
 	}
 	s.gas = gas.Address()
-	s.facilitator = payments.NewLocal(s.client, sender, []x402.Address{s.asset}, time.Now, log)
+	s.facilitator = facilitator.Observed(payments.NewLocal(s.client, sender, []x402.Address{s.asset}, time.Now, log), local, n.metrics.Asked)
 	s.stop = tend(ctx, func(ctx context.Context) { sender.Run(ctx, tendEvery) })
 	return s, nil
 }
@@ -301,8 +300,8 @@ func (s *settling) check(ctx context.Context) error {
 // is funded by the faucet if it has nothing.
 func (n *networkFlags) gasKey(ctx context.Context, s *settling) (key evm.Key, err error) {
 	if n.gasKeystore != "" {
-		key, err = wallet.Open(n.gasKeystore, os.Getenv(envGasPassphrase))
-	} else if key, err = wallet.FromEnv(envGasKey); n.newGas || errors.Is(err, wallet.ErrNoWallet) {
+		key, err = wallet.Open(n.gasKeystore, n.secrets.get(secretGasPassphrase).Reveal())
+	} else if key, err = wallet.FromHex(envGasKey, n.secrets.get(secretGasKey).Reveal()); n.newGas || errors.Is(err, wallet.ErrNoWallet) {
 		key, err = wallet.New(rand.Reader)
 	}
 	switch {

@@ -132,6 +132,6 @@ func showReceipt(out io.Writer, signer x402.Address, p x402.ReceiptPayload, sett
 	if p.Transaction != "" {
 		fmt.Fprintf(w, "transaction\t%s\n", plain(p.Transaction))
 	}
-	fmt.Fprintf(w, "at\t%s\n", time.Unix(int64(p.IssuedAt), 0).UTC().Format(time.RFC3339))
+	fmt.Fprintf(w, "at\t%s\n", time.Unix(int64(p.IssuedAt), 0).UTC().Format(time.RFC3339)) // #nosec G115 -- it is shown, and nothing else
 	return w.Flush()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 type restoreOptions struct {
 	from, data, user, to string
 	list, asJSON         bool
+	key                  secretFlags
 }
 
 func newRestore() *cobra.Command {
@@ -37,7 +39,11 @@ func newRestore() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			b, _, err := archive.Open(o.from)
+			keys, err := o.key.open(o.data, slog.New(slog.DiscardHandler), bucketSecrets()...)
+			if err != nil {
+				return err
+			}
+			b, _, err := archive.Open(o.from, keys.bucket())
 			if err != nil {
 				return err
 			}
@@ -51,6 +57,7 @@ func newRestore() *cobra.Command {
 	cmd.Flags().StringVar(&o.data, "data", "./data", "data directory")
 	cmd.Flags().StringVar(&o.user, "user", "", "email or id of the user whose Host is put back, and nothing else")
 	cmd.Flags().StringVar(&o.to, "to", "", "a time such as 2026-06-01T12:00:00Z (default: the newest)")
+	o.key.add(cmd)
 	cmd.Flags().BoolVar(&o.list, "list", false, "restore nothing: show what the archive has")
 	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print JSON")
 	return cmd

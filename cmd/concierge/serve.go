@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/url"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/events-concierge/concierge/payments"
 	"github.com/events-concierge/concierge/server"
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/server/metrics"
 	"github.com/events-concierge/concierge/store"
 )
 
@@ -29,6 +29,7 @@ const reconcileEvery = 5 * time.Second
 const keepUsageEvery = 10 * time.Second
 
 type serveOptions struct {
+	started         *cobra.Command // with them
 	addr, publicURL string
 	registryProof   string
 	origins         []string
@@ -37,6 +38,10 @@ type serveOptions struct {
 	network         networkFlags
 	accounts        accountFlags
 	agent           agentFlags
+	watch           watchFlags
+	proxies         proxyFlags
+	admin           adminFlags
+	tls             tlsFlags
 	log             logFlags
 }
 
@@ -49,15 +54,21 @@ type hostsFlags struct {
 	idleAfter    time.Duration
 	quotas       host.Quotas
 	backup       backupFlags
+	secrets      secretFlags
+	keepPrograms int
+	command      string           // for which its start is recorded; "": it is not
+	metrics      *metrics.Metrics // nil: nobody counts
 }
 
 func (h *hostsFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&h.data, "data", "./data", "data directory")
 	cmd.Flags().BoolVar(&h.signReceipts, "sign-receipts", false, "have each Host sign its offers and receipts with its own wallet (x402 offer-receipt)")
+	h.secrets.add(cmd)
 	h.wallets.add(cmd)
 	cmd.Flags().IntVar(&h.maxOpen, "max-open-hosts", store.DefaultMaxOpen, "how many Hosts have their file open at a time; fewer where the limit of open files (ulimit -n) is low")
 	cmd.Flags().DurationVar(&h.idleAfter, "idle-after", time.Minute, "how long a Host's file stays open that nobody uses")
 	cmd.Flags().StringVar(&h.backup.url, "backup", "", "have all that is written archived within a second: "+placeHelp+"; see 'concierge backup' and 'concierge restore'")
+	cmd.Flags().IntVar(&h.keepPrograms, "keep-programs", keepPrograms, "how many of the last programs that served the data directory are kept in it, to go back to; see 'concierge rollback'")
 	cmd.Flags().DurationVar(&h.backup.keep, "backup-keep", keepByDefault, "how far back a restore can go")
 }
 
@@ -70,6 +81,9 @@ func (h *hostsFlags) valid() error {
 	if err := h.wallets.valid(); err != nil {
 		return err
 	}
+	if h.keepPrograms < 0 {
+		return misuse("--keep-programs %d: want 0 or more", h.keepPrograms)
+	}
 	if h.maxOpen < 1 {
 		return misuse("--max-open-hosts %d: want 1 or more", h.maxOpen)
 	}
@@ -79,8 +93,10 @@ func (h *hostsFlags) valid() error {
 	return nil
 }
 
-func newServe() *cobra.Command {
-	var o serveOptions
+func newServe() *cobra.Command { return new(serveOptions).command() }
+
+// command is the command that runs with the options.
+func (o *serveOptions) command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve all Hosts over HTTP",
@@ -90,11 +106,13 @@ func newServe() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			log = o.admin.keep(log)
 			tuneMemory()
+			o.started = cmd
 			return o.serve(cmd.Context(), cmd.ErrOrStderr(), log)
 		},
 	}
-	cmd.Flags().StringVar(&o.addr, "addr", "127.0.0.1:8402", "address to listen on")
+	cmd.Flags().StringVar(&o.addr, "addr", "", "address to listen on (default "+plainAddr+", with TLS "+tlsAddr+")")
 	o.hosts.add(cmd)
 	addQuotas(cmd, &o.hosts.quotas)
 	addLimits(cmd, &o.limits)
@@ -104,31 +122,54 @@ func newServe() *cobra.Command {
 	o.network.addSettling(cmd)
 	o.accounts.add(cmd)
 	o.agent.add(cmd)
+	o.watch.add(cmd)
+	o.proxies.add(cmd)
+	o.admin.add(cmd)
+	o.tls.add(cmd)
 	o.log.add(cmd, "info")
 	return cmd
 }
 
 func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Logger) (err error) {
+	next, err := openRestart(log)
+	if err != nil {
+		return err
+	}
+	defer func() { next.end(err) }()
+	if err := o.openSecrets(log); err != nil {
+		return err
+	}
+	if err := o.valid(); err != nil {
+		return err
+	}
 	public, err := publicURL(o.publicURL)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(o.hosts.valid(), validLimits(o.limits, o.hosts.quotas)); err != nil {
+	if public, err = o.tls.public(public); err != nil {
 		return err
 	}
-	if o.registryProof != "" && !server.ValidRegistryProof(o.registryProof) {
-		return misuse("--mcp-registry-auth: want 'v=MCPv1; k=ed25519; p=' and the public key in base64")
+	proxies, err := o.proxies.open()
+	if err != nil {
+		return err
 	}
 	registration, err := o.accounts.open(o.network.name)
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", o.addr)
+	main, redirect := o.tls.addrs(o.addr)
+	at, err := listen(ctx, next.Listeners, main, redirect)
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", o.addr, err)
+		return err
 	}
-	defer listener.Close()
-	o.network.data = o.hosts.data
+	defer at.close()
+	o.network.data, o.hosts.command = o.hosts.data, "serve"
+	watch, endWatch, err := newWatch(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer endWatch()
+	o.network.metrics, o.hosts.metrics = watch.metrics, watch.metrics
 	side, err := o.network.open(ctx, log)
 	if err != nil {
 		return err
@@ -140,18 +181,29 @@ func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Lo
 	}
 	defer func() { err = errors.Join(err, stop()) }()
 
+	secure, err := o.tls.open(o.hosts.data, at, log)
+	if err != nil {
+		return err
+	}
+	defer secure.end()
 	index := host.OpenIndex(ctx, hosts)
 	stopIndexing := tend(ctx, index.Run) // the first sweep is not waited for
 	defer func() { stopIndexing(); err = errors.Join(err, index.Close()) }()
 
-	c := server.Config{Hosts: hosts, Index: index, RegistryProof: o.registryProof, Version: version, Log: log, PublicURL: public, Origins: o.origins,
-		Limits: o.limits, Registration: registration, Ready: side.ready, Network: side.network, Asset: side.asset,
+	c := server.Config{Hosts: hosts, Index: index, RegistryProof: o.registryProof, Version: versionName(), Log: log, PublicURL: public, Proxies: proxies, Origins: o.origins,
+		Limits: o.limits, Registration: registration, Network: side.network, Asset: side.asset,
 		Balance: side.balance}
+	watch.over(&c, side, &o.network, hosts)
+	if c.Operators, err = o.watch.open(ctx, hosts, notice); err != nil {
+		return err
+	}
+	secure.configure(&c)
 	if side.chain != nil {
 		c.Devnet = side.chain.Handler()
+		next.cannot = errEmbeddedChain
 		fmt.Fprintln(notice, "The embedded chain forgets everything when this server stops; 'concierge devnet' keeps one that does not.")
 	}
-	way := o.ownWay(listener, public)
+	way := o.ownWay(at.main, public, c.Domains)
 	if !o.agent.off {
 		var done func() error
 		if c.Agent, done, err = o.agent.open(ctx, o, side, hosts, way, log); err != nil {
@@ -159,11 +211,38 @@ func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Lo
 		}
 		defer func() { err = errors.Join(err, done()) }()
 	}
-	fmt.Fprintf(notice, "Listening on http://%s (%s, %s)\n", listener.Addr(), o.network.name, side.network)
-	log.Info("serving", "addr", listener.Addr().String(), "network", string(side.network), "data", o.hosts.data, "version", version)
+	c.NoClients = !o.admin.clients
+	o.admin.handedOver = next.TookOver()
+	closeAdmin, err := o.admin.open(ctx, o, at.main, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeAdmin()) }()
+	fmt.Fprintf(notice, "Listening on %s://%s (%s, %s)\n", o.tls.scheme(), at.main.Addr(), o.network.name, side.network)
+	log.Info("serving", "addr", at.main.Addr().String(), "network", string(side.network), "data", o.hosts.data, "version", versionName())
 	web := server.New(c)
 	way.Handler = web
-	return web.Serve(ctx, listener, grace)
+	next.reload = (&reloader{o.started, o, web, hosts, log}).reload
+	defer watch.run(ctx)()
+	listener, end := secure.begin(ctx, web, at, log)
+	defer end()
+	return next.serve(ctx, web, func(ctx context.Context) error { return web.Serve(ctx, listener, grace) })
+}
+
+// valid finds what is wrong with the options, all of it, without asking anybody.
+func (o *serveOptions) valid() error {
+	_, public := publicURL(o.publicURL)
+	_, registration := o.accounts.open(o.network.name)
+	_, log := o.log.logger(io.Discard)
+	_, proxies := o.proxies.open()
+	all := []error{public, proxies, o.tls.valid(), o.hosts.valid(), validLimits(o.limits, o.hosts.quotas), registration, o.network.valid(), log}
+	if o.registryProof != "" && !server.ValidRegistryProof(o.registryProof) {
+		all = append(all, misuse("--mcp-registry-auth: want 'v=MCPv1; k=ed25519; p=' and the public key in base64"))
+	}
+	if !o.network.remote() && secretFacilitatorToken.isGiven() {
+		all = append(all, misuse("%s is set, and --facilitator is local: name the facilitator that it is for", envFacilitatorToken))
+	}
+	return errors.Join(all...)
 }
 
 // openHosts opens the data directory and keeps its payments reconciled until
@@ -173,8 +252,9 @@ func openHosts(ctx context.Context, h hostsFlags, n *networkFlags, f payments.Fa
 	if err != nil {
 		return nil, nil, err
 	}
+	config.Observe = h.metrics.Payment
 	open := host.Config{Dir: h.data, Network: n.name, Payments: config, SignReceipts: h.signReceipts,
-		MaxOpen: h.maxOpen, Idle: h.idleAfter, Quotas: h.quotas, Log: log}
+		MaxOpen: h.maxOpen, Idle: h.idleAfter, Quotas: h.quotas, Opened: h.metrics.Opened, Log: log}
 	if open.Crossmint, open.AtCrossmint, err = h.wallets.open(config.Network); err != nil {
 		return nil, nil, err
 	}
@@ -187,15 +267,23 @@ func openHosts(ctx context.Context, h hostsFlags, n *networkFlags, f payments.Fa
 		log.Warn(secretNotice)
 		open.Archive, stopArchiving = a, keepArchiving(ctx, a)
 	}
+	if h.command != "" {
+		if open.Program, err = programOf(log); err != nil {
+			return nil, nil, errors.Join(err, stopArchiving())
+		}
+		open.Command = h.command
+	}
 	hosts, err := host.Open(ctx, open)
 	if err != nil {
 		return nil, nil, errors.Join(err, stopArchiving())
 	}
 	stopReconciling := tend(ctx, func(ctx context.Context) { hosts.Cashier.Run(ctx, reconcileEvery) })
 	stopKeeping := tend(ctx, func(ctx context.Context) { hosts.KeepUsage(ctx, keepUsageEvery) })
+	stopCopying := keepProgram(ctx, hosts, h.keepPrograms, log)
 	return hosts, func() error {
 		stopReconciling()
 		stopKeeping()
+		stopCopying()
 		last, end := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer end()
 		return errors.Join(hosts.Close(last), stopArchiving())

@@ -53,6 +53,7 @@ func newUserAdd(data *string) *cobra.Command {
 	var address string
 	var wallets hostWallets
 	var network networkFlags
+	var key secretFlags
 	cmd := &cobra.Command{
 		Use:   "add EMAIL",
 		Short: "Register a user and print the owner token, once",
@@ -65,7 +66,7 @@ func newUserAdd(data *string) *cobra.Command {
 					return misuse("--wallet-address: %v", err)
 				}
 			}
-			c, err := registering(*data, &wallets, &network)
+			c, err := registering(*data, &wallets, &network, &key)
 			if err != nil {
 				return err
 			}
@@ -85,17 +86,21 @@ func newUserAdd(data *string) *cobra.Command {
 	cmd.Flags().StringVar(&address, "wallet-address", "", "where guests pay to (default: a new wallet)")
 	cmd.Flags().StringVar(&network.name, "network", onDevnet, "of a wallet at Crossmint: devnet, base-sepolia or base")
 	wallets.add(cmd)
+	key.add(cmd)
 	return cmd
 }
 
 // registering is the configuration of who adds users and takes no payments.
-func registering(data string, wallets *hostWallets, n *networkFlags) (host.Config, error) {
+func registering(data string, wallets *hostWallets, n *networkFlags, key *secretFlags) (host.Config, error) {
 	c := host.Config{Dir: data}
 	if err := wallets.valid(); err != nil || wallets.where == walletsLocal {
 		return c, err
 	}
 	network, err := n.network()
 	if err != nil {
+		return c, err
+	}
+	if wallets.secrets, err = key.open(data, slog.New(slog.DiscardHandler), secretCrossmintKey); err != nil {
 		return c, err
 	}
 	c.Network = n.name

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
 
@@ -27,6 +26,7 @@ type removeOptions struct {
 	yes     bool
 	backup  backupFlags
 	network networkFlags
+	key     secretFlags
 }
 
 func newUserRemove(data *string) *cobra.Command {
@@ -46,6 +46,7 @@ func newUserRemove(data *string) *cobra.Command {
 	cmd.Flags().StringVar(&o.export, "export", "", "the ZIP file to write (default: USER.zip here); the passphrase of the wallet in it is in "+envExportPassphrase+" or asked for")
 	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask")
 	cmd.Flags().StringVar(&o.backup.url, "backup", "", "the archive that has the user too: a "+placeHelp)
+	o.key.add(cmd)
 	o.network.addChain(cmd)
 	return cmd
 }
@@ -94,6 +95,9 @@ func (o *removeOptions) remove(cmd *cobra.Command, h *host.Hosts, who string) er
 func (o *removeOptions) forget(ctx context.Context, user string) (err error) {
 	if o.backup.url == "" {
 		return nil
+	}
+	if o.backup.secrets, err = o.key.open(*o.data, slog.New(slog.DiscardHandler), bucketSecrets()...); err != nil {
+		return err
 	}
 	a, err := o.backup.open(ctx, *o.data, "", slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -154,8 +158,8 @@ func confirmed(in io.Reader, notice io.Writer, user string) bool {
 
 // exportPassphrase returns the passphrase for the wallet in an export.
 func exportPassphrase(ctx context.Context, notice io.Writer) (string, error) {
-	if passphrase := os.Getenv(envExportPassphrase); passphrase != "" {
-		return passphrase, nil
+	if passphrase, _ := secretExportPassphrase.given(); !passphrase.IsZero() {
+		return passphrase.Reveal(), nil
 	}
 	if !atTerminal() {
 		return "", misuse("a passphrase for the wallet in the export is missing: set %s, or run in a terminal to be asked", envExportPassphrase)

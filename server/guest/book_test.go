@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/guest"
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/tools"
 )
 
@@ -47,7 +47,7 @@ func (p *place) stdio(t *testing.T) mcp.Transport {
 	fromHost, out := io.Pipe()
 	go func() {
 		defer out.Close()
-		err := p.hosts.ServeHost(context.Background(), tools.NewServer("test", slog.New(slog.DiscardHandler)), p.user, "", in, out)
+		err := p.hosts.ServeHost(context.Background(), tools.NewServer("test", testlog.New()), p.user, "", in, out)
 		if err != nil && !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("serve over stdio: %v", err)
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/guest"
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/store"
 )
 
@@ -184,6 +185,7 @@ func TestBudgetOfProcesses(t *testing.T) {
 	var secret [32]byte
 	rand.Read(secret[:])
 	key := hex.EncodeToString(secret[:])
+	testlog.Secret(key)
 	t.Setenv(bookerKeyEnv, key)
 	payer, err := wallet.FromEnv(bookerKeyEnv)
 	if err != nil {

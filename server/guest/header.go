@@ -54,7 +54,7 @@ type transport struct{ next http.RoundTripper }
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if left, ok := r.Context().Value(requestsKey{}).(*atomic.Int32); ok && left.Add(-1) < 0 {
 		if r.Body != nil {
-			r.Body.Close()
+			r.Body.Close() // #nosec G104 -- the request is refused whatever this says
 		}
 		return nil, errEndless
 	}

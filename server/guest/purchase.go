@@ -140,8 +140,8 @@ func (h *Host) unsigned(asked x402.PaymentRequired, r choice) (x402.Payment, err
 	life := min(time.Duration(r.MaxTimeoutSeconds)*time.Second, longestLife)
 	a := x402.Authorization{
 		From: payerOf(h.Wallet), To: r.PayTo, Value: r.Amount,
-		ValidAfter:  x402.NewUint256(uint64(now.Add(-clockSkew).Unix())),
-		ValidBefore: x402.NewUint256(uint64(now.Add(life).Unix())),
+		ValidAfter:  x402.NewUint256(uint64(now.Add(-clockSkew).Unix())), // #nosec G115 -- a clock after 1970
+		ValidBefore: x402.NewUint256(uint64(now.Add(life).Unix())),       // #nosec G115 -- a clock after 1970
 	}
 	if _, err := io.ReadFull(h.Rand, a.Nonce[:]); err != nil {
 		return x402.Payment{}, fmt.Errorf("nonce: %w", err)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -26,6 +25,7 @@ import (
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server"
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/server/testlog"
 )
 
 // world is our real server on the embedded chain, for all tests of the package.
@@ -62,7 +62,7 @@ func TestMain(m *testing.M) {
 }
 
 func newWorld() (w *world, err error) {
-	ctx, log := context.Background(), slog.New(slog.DiscardHandler)
+	ctx, log := context.Background(), testlog.New()
 	w = &world{seen: map[string][]call{}}
 	// The tests pay faster than a block a second.
 	if w.chain, err = devnet.Start(devnet.Options{Lead: time.Hour}); err != nil {

@@ -67,7 +67,7 @@ func OpenArchive(ctx context.Context, c archive.Config, network string, withSecr
 // identity names a secret without telling it.
 func identity(secret []byte) string {
 	mac := hmac.New(sha256.New, secret)
-	io.WriteString(mac, "archive")
+	io.WriteString(mac, "archive") // #nosec G104 -- a hash never fails
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 

@@ -9,6 +9,8 @@
 //	network            the name of the network that its money is on
 //	server.db          users, hashes of their tokens, payment claims, what Hosts were used for
 //	removal.lock       held while a user is removed
+//	directory.lock     held by all who have the directory open, and against them by a [Rollback]
+//	programs/…         copies of the last programs that served it
 //	hosts/ab/abcd….db  one user's events, RSVPs, payments and wallet
 //	index.db           the public events to come of all of them; see [OpenIndex]
 //
@@ -22,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -69,6 +72,11 @@ type Config struct {
 	Archive store.Archive
 	// Quotas are what each Host may use; the zero value is any amount.
 	Quotas Quotas
+	// Program, if it is there, is recorded as started, for Command.
+	Program *store.Program
+	Command string
+	// Opened, if it is there, is told of the files that are opened; see [store.Options].
+	Opened func(took time.Duration, err error)
 	Log    *slog.Logger
 	Now    func() time.Time // default time.Now
 	Rand   io.Reader        // default crypto/rand.Reader
@@ -88,10 +96,15 @@ type Hosts struct {
 	secret  []byte
 	cache   *tools.Cache
 	meter   *meter
-	uses    uses
-	stop    func() // ends what notes them
-	index   atomic.Pointer[Index]
-	watches watches
+	// newQuotas are there once SetQuotas was called.
+	newQuotas atomic.Pointer[Quotas]
+	uses      uses
+	stop      func() // ends what notes them
+	index     atomic.Pointer[Index]
+	watches   watches
+	unlock    func() error // the directory
+	started   int64        // in the record of starts; 0: this one is not
+	owed      owed
 
 	mu     sync.RWMutex
 	known  map[string]*known // Hosts that have been asked for; they are small
@@ -128,6 +141,23 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	if _, err := os.Stat(filepath.Join(c.Dir, restoringFile)); err == nil {
 		return nil, fmt.Errorf("the restore of %s has not come to its end: run it again", c.Dir)
 	}
+	unlock, alone, err := lockDirectory(ctx, c.Dir, c.Now)
+	if err != nil {
+		return nil, err
+	}
+	h, err := open(ctx, c, alone)
+	if err != nil {
+		return nil, errors.Join(err, unlock())
+	}
+	h.unlock = unlock
+	return h, nil
+}
+
+// open opens a data directory that is locked.
+func open(ctx context.Context, c Config, alone time.Time) (*Hosts, error) {
+	if _, err := os.Stat(filepath.Join(c.Dir, rollingBackFile)); err == nil {
+		return nil, fmt.Errorf("the rollback of %s has not come to its end: run it again", c.Dir)
+	}
 	if err := claimNetwork(filepath.Join(c.Dir, networkFile), c.Network); err != nil {
 		return nil, err
 	}
@@ -135,18 +165,27 @@ func Open(ctx context.Context, c Config) (*Hosts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server secret: %w", err)
 	}
-	server, err := store.OpenServer(ctx, filepath.Join(c.Dir, serverFile), store.Options{Now: c.Now, Archive: c.Archive,
+	path, schema := filepath.Join(c.Dir, serverFile), 0
+	if c.Program != nil { // before the file is open
+		if schema, _, err = store.ServerVersion(ctx, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	server, err := store.OpenServer(ctx, path, store.Options{Now: c.Now, Archive: c.Archive,
 		Secret: derive(secret, "spent", "")})
 	if err != nil {
 		return nil, err
 	}
-	files := store.NewFiles(store.Options{Now: c.Now, Log: c.Log, MaxOpen: c.MaxOpen, Idle: c.Idle, Archive: c.Archive, Existing: true})
+	files := store.NewFiles(store.Options{Now: c.Now, Log: c.Log, MaxOpen: c.MaxOpen, Idle: c.Idle, Archive: c.Archive, Existing: true, Opened: c.Opened})
 	h := &Hosts{Config: c, Server: server, Files: files, secret: secret, known: map[string]*known{},
 		cache: tools.NewCache(cacheBytes), meter: &meter{server: server, now: c.Now, tallies: map[dayOf]*tally{}}}
 	p := c.Payments
 	p.Claims, p.Debtors, p.Ledger, p.Wallet = server.Claims(), server, h.ledger, h.wallet
 	p.Log, p.Now, p.Rand = c.Log, c.Now, c.Rand
 	h.Cashier = payments.New(p)
+	if err := h.recordStart(ctx, schema, alone); err != nil {
+		return nil, errors.Join(err, files.Close(), server.Close())
+	}
 	noting, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var done sync.WaitGroup
 	done.Go(func() { h.keepUses(noting) })
@@ -274,5 +313,10 @@ func (h *Hosts) Close(ctx context.Context) error {
 	if noteErr := h.noteUses(ctx); !errors.Is(noteErr, store.ErrClosed) { // closed before
 		err = errors.Join(err, noteErr)
 	}
-	return errors.Join(err, h.meter.keep(context.WithoutCancel(ctx)), h.Files.Close(), h.Server.Close())
+	if h.started != 0 {
+		if stopErr := h.Server.Stopped(context.WithoutCancel(ctx), h.started); !errors.Is(stopErr, store.ErrClosed) { // closed before
+			err = errors.Join(err, stopErr)
+		}
+	}
+	return errors.Join(err, h.meter.keep(context.WithoutCancel(ctx)), h.Files.Close(), h.Server.Close(), h.unlock())
 }

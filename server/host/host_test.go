@@ -3,7 +3,6 @@ package host_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,13 +10,14 @@ import (
 	"testing"
 
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
 )
 
 func mustOpen(t testing.TB, dir, network string) *host.Hosts {
 	t.Helper()
-	h, err := host.Open(t.Context(), host.Config{Dir: dir, Network: network, Log: slog.New(slog.DiscardHandler)})
+	h, err := host.Open(t.Context(), host.Config{Dir: dir, Network: network, Log: testlog.New()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestNetworkOfDirectory(t *testing.T) {
 	mustOpen(t, dir, "devnet")
 	mustOpen(t, dir, "devnet")
 	mustOpen(t, dir, "") // commands that take no payments
-	_, err := host.Open(t.Context(), host.Config{Dir: dir, Network: "base", Log: slog.New(slog.DiscardHandler)})
+	_, err := host.Open(t.Context(), host.Config{Dir: dir, Network: "base", Log: testlog.New()})
 	if err == nil || !strings.Contains(err.Error(), `"devnet"`) {
 		t.Errorf("opened for another network: %v", err)
 	}
@@ -172,7 +172,7 @@ func TestDamagedSecret(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "secret.key"), []byte("short"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := host.Open(t.Context(), host.Config{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	_, err := host.Open(t.Context(), host.Config{Dir: dir, Log: testlog.New()})
 	if err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("opened: %v", err)
 	}
@@ -188,7 +188,7 @@ func TestLostSecret(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "secret.key")); err != nil {
 		t.Fatal(err)
 	}
-	_, err := host.Open(t.Context(), host.Config{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	_, err := host.Open(t.Context(), host.Config{Dir: dir, Log: testlog.New()})
 	if err == nil || !strings.Contains(err.Error(), "restore it from a backup") {
 		t.Errorf("opened: %v", err)
 	}

@@ -31,6 +31,9 @@ type Index struct {
 	damaged bool
 	closed  bool
 
+	swept    time.Time // when the last sweep that came to its end did
+	sweptFor time.Duration
+
 	tellMu sync.Mutex
 	told   map[string]string // of which Hosts that can't be read, in which state
 }

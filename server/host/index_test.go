@@ -3,7 +3,6 @@ package host_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/tools"
 )
 
@@ -29,7 +29,7 @@ type indexed struct {
 func mustIndex(t testing.TB, dir string) *indexed {
 	t.Helper()
 	x := &indexed{dir: dir}
-	h, err := host.Open(t.Context(), host.Config{Dir: dir, Log: slog.New(slog.DiscardHandler),
+	h, err := host.Open(t.Context(), host.Config{Dir: dir, Log: testlog.New(),
 		Now: func() time.Time { return time.Now().Add(time.Duration(x.later.Load())) }})
 	if err != nil {
 		t.Fatal(err)

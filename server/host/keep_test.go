@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"github.com/events-concierge/concierge/payments/wallet/crossmint"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/server/testlog"
 )
 
 const theirs = "0x209693Bc6afc0C5328bA36FaF03C514EF312287C"
@@ -42,7 +42,7 @@ func custodian(t *testing.T) *crossmint.Client {
 // keeping opens a directory with a key for Crossmint, or without.
 func keeping(t *testing.T, dir string, c *crossmint.Client, forNew bool) *host.Hosts {
 	t.Helper()
-	h, err := host.Open(t.Context(), host.Config{Dir: dir, Network: "devnet", Log: slog.New(slog.DiscardHandler), Lease: 20 * time.Millisecond,
+	h, err := host.Open(t.Context(), host.Config{Dir: dir, Network: "devnet", Log: testlog.New(), Lease: 20 * time.Millisecond,
 		Crossmint: c, AtCrossmint: forNew, SignReceipts: true})
 	if err != nil {
 		t.Fatal(err)

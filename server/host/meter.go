@@ -117,6 +117,17 @@ func (m *meter) keep(ctx context.Context) error {
 	return err
 }
 
+// SetQuotas has others hold from now on.
+func (h *Hosts) SetQuotas(q Quotas) { h.newQuotas.Store(&q) }
+
+// quotas are those that hold now.
+func (h *Hosts) quotas() Quotas {
+	if q := h.newQuotas.Load(); q != nil {
+		return *q
+	}
+	return h.Quotas
+}
+
 // KeepUsage writes what Hosts were used for every so often, until ctx ends; Close
 // writes the rest. A crash loses what was counted since the last time.
 func (h *Hosts) KeepUsage(ctx context.Context, every time.Duration) {
@@ -137,8 +148,9 @@ func (h *Hosts) KeepUsage(ctx context.Context, every time.Duration) {
 // CountRequest counts a request to a user's Host. spent is the refusal that a
 // guest gets when the day's requests are used up.
 func (h *Hosts) CountRequest(ctx context.Context, user string) (spent *tools.Error, err error) {
+	most := h.quotas().Requests
 	sum, _, err := h.meter.use(ctx, user, 1, 0, 0)
-	if err == nil && h.Quotas.Requests > 0 && sum.Requests > h.Quotas.Requests {
+	if err == nil && most > 0 && sum.Requests > most {
 		spent = tools.OverLimit("This host has had all the requests that it may have today.", h.untilTomorrow())
 	}
 	return spent, err
@@ -151,7 +163,7 @@ func (h *Hosts) Usage(ctx context.Context, user string) (Usage, error) {
 	if err != nil {
 		return Usage{}, err
 	}
-	return Usage{Quotas: Quotas{Requests: sum.Requests, Events: sum.Events, Bytes: h.size(user)}, Limits: h.Quotas,
+	return Usage{Quotas: Quotas{Requests: sum.Requests, Events: sum.Events, Bytes: h.size(user)}, Limits: h.quotas(),
 		ResetsAt: time.Unix((sum.Day+1)*int64(day/time.Second), 0).UTC()}, nil
 }
 
@@ -185,7 +197,7 @@ func (q *quota) Event(ctx context.Context) (undo func(), err error) {
 	if err := q.Room(ctx); err != nil {
 		return nil, err
 	}
-	sum, ok, err := q.hosts.meter.use(ctx, q.user, 0, 1, q.hosts.Quotas.Events)
+	sum, ok, err := q.hosts.meter.use(ctx, q.user, 0, 1, q.hosts.quotas().Events)
 	switch {
 	case err != nil:
 		return nil, err
@@ -198,7 +210,7 @@ func (q *quota) Event(ctx context.Context) (undo func(), err error) {
 // Room implements [tools.Quota]. Far from the limit the file is not looked at each
 // time.
 func (q *quota) Room(context.Context) error {
-	most := q.hosts.Quotas.Bytes
+	most := q.hosts.quotas().Bytes
 	if most <= 0 || q.sure.Add(-1) >= 0 {
 		return nil
 	}

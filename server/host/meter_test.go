@@ -3,7 +3,6 @@ package host_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,13 +12,14 @@ import (
 
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/tools"
 )
 
 // metered opens a data directory at a time that the test sets.
 func metered(t *testing.T, dir string, now *time.Time, q host.Quotas) *host.Hosts {
 	t.Helper()
-	h, err := host.Open(t.Context(), host.Config{Dir: dir, Quotas: q, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return *now }})
+	h, err := host.Open(t.Context(), host.Config{Dir: dir, Quotas: q, Log: testlog.New(), Now: func() time.Time { return *now }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"github.com/events-concierge/concierge/payments/wallet"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/tools"
 )
@@ -26,7 +26,7 @@ import (
 // leased opens a directory whose processes notice soon when a user is gone.
 func leased(t *testing.T, dir string) *host.Hosts {
 	t.Helper()
-	h, err := host.Open(t.Context(), host.Config{Dir: dir, Log: slog.New(slog.DiscardHandler), Lease: 20 * time.Millisecond})
+	h, err := host.Open(t.Context(), host.Config{Dir: dir, Log: testlog.New(), Lease: 20 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -376,7 +376,7 @@ func TestServedUntilRemoved(t *testing.T) {
 	answers, answered := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- serving.ServeHost(context.Background(), tools.NewServer("test", slog.New(slog.DiscardHandler)), u.ID, store.ScopeOwner, in, answered)
+		ended <- serving.ServeHost(context.Background(), tools.NewServer("test", testlog.New()), u.ID, store.ScopeOwner, in, answered)
 		in.Close()
 		answered.Close()
 	}()

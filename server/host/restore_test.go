@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/store"
 	"github.com/events-concierge/concierge/store/archive"
 )
@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 func restoreUntil(arg []string) error {
-	b, _, err := archive.Open(arg[0])
+	b, _, err := archive.Open(arg[0], archive.Keys{})
 	if err != nil {
 		return err
 	}
@@ -82,11 +82,11 @@ func archived(t *testing.T) (dir, place string, users []store.User) {
 	if err := h.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	b, name, err := archive.Open(place)
+	b, name, err := archive.Open(place, archive.Keys{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := host.OpenArchive(t.Context(), archive.Config{Dir: dir, Name: name, To: b, Log: slog.New(slog.DiscardHandler)}, "", true)
+	a, err := host.OpenArchive(t.Context(), archive.Config{Dir: dir, Name: name, To: b, Log: testlog.New()}, "", true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,12 +127,12 @@ func TestKilledWhileRestoring(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(dir, "server.db")); err == nil {
 				t.Error("there is a server's file")
 			}
-			if _, err := host.Open(t.Context(), host.Config{Dir: dir, Log: slog.New(slog.DiscardHandler)}); at > 2 && (err == nil || !strings.Contains(err.Error(), "run it again")) {
+			if _, err := host.Open(t.Context(), host.Config{Dir: dir, Log: testlog.New()}); at > 2 && (err == nil || !strings.Contains(err.Error(), "run it again")) {
 				t.Errorf("a server starts on it: %v", err)
 			} else if at <= 2 {
 				return // nothing was there yet, so the server made a directory of its own
 			}
-			b, _, err := archive.Open(place)
+			b, _, err := archive.Open(place, archive.Keys{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -164,7 +164,7 @@ func TestKilledWhileRestoring(t *testing.T) {
 // beside a running server.
 func TestRestoreUser(t *testing.T) {
 	dir, place, users := archived(t)
-	b, _, err := archive.Open(place)
+	b, _, err := archive.Open(place, archive.Keys{})
 	if err != nil {
 		t.Fatal(err)
 	}

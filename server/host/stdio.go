@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -39,7 +40,7 @@ func (h *Hosts) ServeHost(ctx context.Context, s *server.MCPServer, user string,
 		c, err := call(ctx)
 		c.Session = n.session
 		return tools.WithCall(ctx, c), err
-	})
+	}, h.tell)
 }
 
 // ServeStdio serves MCP over a pair of pipes, one JSON-RPC message a line; each
@@ -50,12 +51,13 @@ func (h *Hosts) ServeHost(ctx context.Context, s *server.MCPServer, user string,
 // It is used instead of mcp-go's own loop, which cancels calls at the end of
 // input, reads lines of any length, and shares one session in a process.
 func ServeStdio(ctx context.Context, s *server.MCPServer, in io.Reader, out io.Writer, each func(context.Context) (context.Context, error)) error {
-	return serveStdio(ctx, s, in, out, nil, each)
+	return serveStdio(ctx, s, in, out, nil, each, func(context.Context, time.Duration) {})
 }
 
-// serveStdio is ServeStdio with notices of what changes; nil: mcp-go has those there
-// are.
-func serveStdio(ctx context.Context, s *server.MCPServer, in io.Reader, out io.Writer, n *notices, each func(context.Context) (context.Context, error)) error {
+// serveStdio is ServeStdio with notices of what changes (nil: mcp-go has those there
+// are), and told is called after each call of a tool.
+func serveStdio(ctx context.Context, s *server.MCPServer, in io.Reader, out io.Writer, n *notices, each func(context.Context) (context.Context, error),
+	told func(ctx context.Context, took time.Duration)) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	w := &lineWriter{out: out}
@@ -112,7 +114,11 @@ func serveStdio(ctx context.Context, s *server.MCPServer, in io.Reader, out io.W
 		places <- struct{}{}
 		work.Go(func() {
 			defer func() { <-places }()
+			start := time.Now()
 			handle(ctx, message)
+			if work == &calls {
+				told(ctx, time.Since(start))
+			}
 		})
 	}
 	session.gone() // who waits for its answer waits no longer

@@ -44,9 +44,24 @@ func (x *Index) Run(ctx context.Context) {
 }
 
 func (x *Index) sweepNow(ctx context.Context) {
-	if err := x.Sweep(ctx); err != nil && ctx.Err() == nil {
+	begun := time.Now()
+	err := x.Sweep(ctx)
+	if err != nil && ctx.Err() == nil {
 		x.hosts.Log.Error("sweep the index of events", "err", err)
 	}
+	if err == nil {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.swept, x.sweptFor = x.hosts.Now(), time.Since(begun)
+	}
+}
+
+// Swept returns when the last sweep of [Index.Run] came to its end, and what it took;
+// the zero time if none has yet.
+func (x *Index) Swept() (at time.Time, took time.Duration) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.swept, x.sweptFor
 }
 
 // Sweep makes the index what the Hosts are. It reads those whose file has changed

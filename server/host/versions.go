@@ -34,13 +34,11 @@ func ReadVersions(ctx context.Context, dir string) (v Versions, err error) {
 		v.Failed = append(v.Failed, FailedFile{Err: err})
 	}
 	err = filepath.WalkDir(filepath.Join(dir, "hosts"), func(path string, d fs.DirEntry, err error) error {
-		user, is := strings.CutSuffix(d.Name(), ".db")
-		switch {
-		case err != nil:
+		if err := errors.Join(err, ctx.Err()); err != nil { // there is no d then
 			return err
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case !is || d.IsDir():
+		}
+		user, is := strings.CutSuffix(d.Name(), ".db")
+		if !is || d.IsDir() {
 			return nil
 		}
 		version, current, err := store.HostVersion(ctx, path)

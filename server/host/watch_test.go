@@ -2,17 +2,17 @@ package host_test
 
 import (
 	"context"
-	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/tools"
 )
 
 func watching(t *testing.T, dir string) *host.Hosts {
 	t.Helper()
-	h, err := host.Open(t.Context(), host.Config{Dir: dir, Log: slog.New(slog.DiscardHandler), WatchEvery: 5 * time.Millisecond})
+	h, err := host.Open(t.Context(), host.Config{Dir: dir, Log: testlog.New(), WatchEvery: 5 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/store/archive"
 )
 
@@ -41,7 +41,7 @@ func newWorld(t *testing.T, b archive.Backend) *world {
 // open is another process that archives.
 func (w *world) open() *archive.Archiver {
 	w.Helper()
-	a, err := archive.New(w.Context(), archive.Config{Dir: w.dir, Name: "test", To: w.backend, Now: w.clock, Log: slog.New(slog.DiscardHandler)})
+	a, err := archive.New(w.Context(), archive.Config{Dir: w.dir, Name: "test", To: w.backend, Now: w.clock, Log: testlog.New()})
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -51,6 +52,8 @@ type Archiver struct {
 
 	noting sync.Mutex          // never held for long: who has written waits for it
 	dirty  map[string]struct{} // files that were written to since they were visited
+
+	complete atomic.Int64 // see Complete; nanoseconds since 1970
 }
 
 // New returns the Archiver of a data directory. Close it.

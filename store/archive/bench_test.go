@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/store/archive"
 )
 
@@ -23,7 +24,7 @@ func BenchmarkArchive(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			a, err := archive.New(b.Context(), archive.Config{Dir: dir, Name: "bench", To: to, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+			a, err := archive.New(b.Context(), archive.Config{Dir: dir, Name: "bench", To: to, Log: testlog.New(slog.NewTextHandler(io.Discard, nil))})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/store/archive"
 )
 
@@ -41,7 +41,7 @@ func archiveUntil(arg []string) error {
 	if err != nil {
 		return err
 	}
-	a, err := archive.New(context.Background(), archive.Config{Dir: dir, Name: "test", To: &stopping{to, point}, Log: slog.New(slog.DiscardHandler)})
+	a, err := archive.New(context.Background(), archive.Config{Dir: dir, Name: "test", To: &stopping{to, point}, Log: testlog.New()})
 	if err != nil {
 		return err
 	}

@@ -6,10 +6,10 @@ import (
 )
 
 // Open returns the backend that a URL names, and the URL in one form: a directory,
-// or a bucket as s3://bucket/prefix, see [OpenS3].
-func Open(url string) (b Backend, name string, err error) {
+// or a bucket as s3://bucket/prefix, see [OpenS3]. The keys are those of the bucket.
+func Open(url string, keys Keys) (b Backend, name string, err error) {
 	if place, ok := strings.CutPrefix(url, "s3://"); ok {
-		s, err := OpenS3(place)
+		s, err := OpenS3(place, keys)
 		if err != nil {
 			return nil, "", err
 		}

@@ -78,7 +78,20 @@ func (a *Archiver) Flush(ctx context.Context) error {
 	if server {
 		err = errors.Join(err, a.again(ctx, serverFile, at))
 	}
+	if err == nil {
+		a.complete.Store(at.UnixNano())
+	}
 	return err
+}
+
+// Complete returns by when all that this process, and those beside it that told it,
+// had written was in the archive: the time of the last [Archiver.Flush] that went
+// well, zero if none has.
+func (a *Archiver) Complete() time.Time {
+	if n := a.complete.Load(); n != 0 {
+		return time.Unix(0, n)
+	}
+	return time.Time{}
 }
 
 func (a *Archiver) shipAll(ctx context.Context, files []string, at time.Time) error {

@@ -20,17 +20,22 @@ type S3 struct {
 	bucket, prefix string
 }
 
+// Keys are the credentials of a bucket. They are printed nowhere.
+type Keys struct {
+	ID, Secret string
+	Session    string // of temporary ones
+}
+
 // OpenS3 returns the S3 of a place, which is a bucket, or one and a prefix:
-// bucket/prefix. Credentials are in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and
-// AWS_SESSION_TOKEN, the region in AWS_REGION or AWS_DEFAULT_REGION, and the URL of
+// bucket/prefix. The region is in AWS_REGION or AWS_DEFAULT_REGION, and the URL of
 // another provider in AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL. Nobody is asked.
-func OpenS3(place string) (*S3, error) {
+func OpenS3(place string, keys Keys) (*S3, error) {
 	bucket, prefix, _ := strings.Cut(strings.Trim(place, "/"), "/")
 	if bucket == "" {
 		return nil, errors.New("s3: want s3://bucket or s3://bucket/prefix")
 	}
-	if os.Getenv("AWS_ACCESS_KEY_ID") == "" || os.Getenv("AWS_SECRET_ACCESS_KEY") == "" {
-		return nil, errors.New("s3: the bucket's credentials are missing: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+	if keys.ID == "" || keys.Secret == "" {
+		return nil, errors.New("s3: the bucket's credentials are missing: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or store the secrets aws-access-key-id and aws-secret-access-key")
 	}
 	endpoint := &url.URL{Scheme: "https", Host: "s3.amazonaws.com"}
 	if other := firstEnv("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"); other != "" {
@@ -40,7 +45,7 @@ func OpenS3(place string) (*S3, error) {
 		}
 	}
 	client, err := minio.New(endpoint.Host, &minio.Options{
-		Creds: credentials.NewEnvAWS(), Secure: endpoint.Scheme == "https", Region: firstEnv("AWS_REGION", "AWS_DEFAULT_REGION")})
+		Creds: credentials.NewStaticV4(keys.ID, keys.Secret, keys.Session), Secure: endpoint.Scheme == "https", Region: firstEnv("AWS_REGION", "AWS_DEFAULT_REGION")})
 	if err != nil {
 		return nil, fmt.Errorf("s3: %w", err)
 	}

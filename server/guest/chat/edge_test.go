@@ -2,7 +2,6 @@ package chat_test
 
 import (
 	"encoding/json"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -12,6 +11,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/events-concierge/concierge/server"
+	"github.com/events-concierge/concierge/server/testlog"
 )
 
 // A browser is known by a cookie that no script and no other site can use; a
@@ -101,7 +101,7 @@ func TestBadMessages(t *testing.T) {
 // elsewhere serves the same agent to clients that seem to come from an address.
 func (w *world) elsewhere(t *testing.T, address string, c server.Config) string {
 	t.Helper()
-	c.Hosts, c.Version, c.Agent, c.Log = w.hosts, "test", w.agent, slog.New(slog.DiscardHandler)
+	c.Hosts, c.Version, c.Agent, c.Log = w.hosts, "test", w.agent, testlog.New()
 	web := server.New(c)
 	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		r.RemoteAddr = address

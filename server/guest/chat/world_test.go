@@ -27,6 +27,7 @@ import (
 	"github.com/events-concierge/concierge/server/guest"
 	"github.com/events-concierge/concierge/server/guest/chat"
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/server/testlog"
 	"github.com/events-concierge/concierge/store"
 )
 
@@ -104,7 +105,7 @@ func (refuse) RoundTrip(*http.Request) (*http.Response, error) {
 // start starts the server.
 func (w *world) start() *world {
 	w.t.Helper()
-	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log := testlog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	asset, domain, _ := x402.USDC(x402.BaseSepolia)
 	var err error
 	if w.hosts, err = host.Open(w.t.Context(), host.Config{Dir: w.dir, Network: "devnet", Log: log, Payments: payments.Config{

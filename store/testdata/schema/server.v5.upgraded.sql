@@ -1,5 +1,5 @@
 PRAGMA application_id = 1702257523;
-PRAGMA user_version = 6;
+PRAGMA user_version = 7;
 CREATE TABLE claims (
   network     TEXT    NOT NULL,
   asset       TEXT    NOT NULL,
@@ -24,6 +24,16 @@ CREATE TABLE debtors (
   seq     INTEGER PRIMARY KEY AUTOINCREMENT,
   user_id TEXT    NOT NULL UNIQUE CHECK (user_id <> '')
 ) STRICT;
+CREATE TABLE deployments (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT, -- people name it
+  version    TEXT    NOT NULL,
+  commit_id  TEXT    NOT NULL,
+  built      TEXT    NOT NULL,
+  sha256     BLOB    NOT NULL CHECK (length(sha256) = 32), -- of the program's file
+  path       TEXT    NOT NULL,                             -- from which it was started
+  schemas    TEXT    NOT NULL,                             -- JSON: the versions of files that it reads
+  started_at INTEGER NOT NULL
+) STRICT;
 CREATE TABLE invites (
   hash       BLOB    NOT NULL PRIMARY KEY CHECK (length(hash) = 32),
   expires_at INTEGER NOT NULL
@@ -43,6 +53,16 @@ CREATE TABLE sessions (
 CREATE TABLE spent (
   hash BLOB NOT NULL PRIMARY KEY CHECK (length(hash) = 32)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE starts (
+  id            INTEGER PRIMARY KEY AUTOINCREMENT,
+  deployment    INTEGER NOT NULL REFERENCES deployments (id) ON DELETE CASCADE,
+  command       TEXT    NOT NULL,
+  schema_before INTEGER NOT NULL, -- of this file; 0: there was none
+  started_at    INTEGER NOT NULL,
+  ended_at      INTEGER,
+  ended         TEXT CHECK (ended IN ('stopped', 'killed')),
+  CHECK ((ended_at IS NULL) = (ended IS NULL))
+) STRICT;
 CREATE TABLE tokens (
   user_id    TEXT    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
   name       TEXT    NOT NULL,
@@ -68,6 +88,8 @@ CREATE INDEX codes_by_hour ON codes (since);
 CREATE INDEX invites_by_end ON invites (expires_at);
 CREATE INDEX sessions_by_end ON sessions (expires_at);
 CREATE INDEX sessions_of_user ON sessions (user_id, created_at);
+CREATE INDEX starts_of ON starts (deployment, id);
+CREATE INDEX starts_running ON starts (id) WHERE ended IS NULL;
 CREATE INDEX tokens_by_hash ON tokens (hash);
 INSERT INTO claims (network, asset, payer, nonce, user_id, payment_id, fingerprint, claimed_at, open, identifier) VALUES ('eip155:84532', '0x036CbD53842c5426634e7929541eC2318f3dCF7e', '0x0000000000000000000000000000000000000001', '0x0000000000000000000000000000000000000000000000000000000000000000', 'ada', 'ada-0', X'6E340B9CFFB37A989CA544E6BB780A2C78901D3FB33738768511A30617AFA01D', 1780315200000, 1, NULL);
 INSERT INTO claims (network, asset, payer, nonce, user_id, payment_id, fingerprint, claimed_at, open, identifier) VALUES ('eip155:84532', '0x036CbD53842c5426634e7929541eC2318f3dCF7e', '0x0000000000000000000000000000000000000002', '0x0000000000000000000000000000000000000000000000000000000000000001', 'ada', 'ada-1', X'4BF5122F344554C53BDE2EBB8CD2B7E3D1600AD631C385A5D7CCE23C7785459A', 1780315201000, 0, NULL);
