@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -138,14 +139,15 @@ func upgraded(t *testing.T) rolled {
 	return r
 }
 
-// stopsAfter is a context that ends at the nth look at it.
+// stopsAfter is a context that ends at the nth look at it; database/sql looks from
+// goroutines of its own.
 type stopsAfter struct {
 	context.Context
-	left *int
+	left *atomic.Int64
 }
 
 func (s stopsAfter) Err() error {
-	if *s.left--; *s.left < 0 {
+	if s.left.Add(-1) < 0 {
 		return context.Canceled
 	}
 	return s.Context.Err()
@@ -177,7 +179,8 @@ func TestRollback(t *testing.T) {
 				}
 			}
 			if stop > 0 { // 0: at once to the end
-				left := stop - 1
+				var left atomic.Int64
+				left.Store(int64(stop - 1))
 				if err := p.Do(stopsAfter{t.Context(), &left}); !errors.Is(err, context.Canceled) {
 					t.Fatalf("it was to end: %v", err)
 				}
