@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/events-concierge/concierge/server/forwarded"
 	"github.com/events-concierge/concierge/server/metrics"
 )
 
@@ -26,7 +27,7 @@ func (s *Server) measure(r *http.Request, w *statusWriter, took time.Duration) {
 	if s.Metrics == nil {
 		return
 	}
-	m := metrics.Request{Route: w.rec.route, Method: r.Method, Status: w.status, Took: took, Code: w.rec.code,
+	m := metrics.Request{Route: w.rec.route, Method: method(r.Method), Status: w.status, Took: took, Code: w.rec.code,
 		Stream: w.status == http.StatusSwitchingProtocols || w.status == 0 || strings.HasPrefix(w.Header().Get("Content-Type"), "text/event-stream")}
 	if c := w.rec.call; c != nil {
 		m.Tool, m.ToolCode = c.Tool, string(c.Code)
@@ -54,22 +55,11 @@ func (s *Server) isOperators(r *http.Request) bool {
 	return s.MetricsToken != "" && token != "" && subtle.ConstantTimeCompare([]byte(token), []byte(s.MetricsToken)) == 1
 }
 
-// forwarding are the headers by which a proxy says for whom it asks.
-var forwarding = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Server",
-	"X-Forwarded-By", "X-Real-Ip", "Via"}
-
 // fromHere reports whether a request comes from this machine, and is not passed on by
 // a proxy that runs on it.
 func fromHere(r *http.Request) bool {
-	if !isLoopback(r.RemoteAddr) || !isLoopback(r.Host) {
-		return false
-	}
-	for _, name := range forwarding {
-		if len(r.Header.Values(name)) > 0 {
-			return false
-		}
-	}
-	return true
+	proxy, _ := forwarded.Through(r)
+	return !proxy && isLoopback(r.RemoteAddr) && isLoopback(r.Host)
 }
 
 // lookUp has the metrics look up what the server knows at any moment.

@@ -32,9 +32,6 @@ type Operator struct {
 
 // adminPages adds the operator's page.
 func (s *Server) adminPages(mux *http.ServeMux) {
-	if s.Metrics == nil {
-		return
-	}
 	mux.HandleFunc("GET "+adminPath, s.page(s.admin))
 	mux.HandleFunc("GET "+adminUpdatesPath, s.handle(s.adminUpdates))
 }

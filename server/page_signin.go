@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/netip"
 	"strings"
 
-	"github.com/events-concierge/concierge/server/forwarded"
 	"github.com/events-concierge/concierge/server/host"
 	"github.com/events-concierge/concierge/server/web"
 	"github.com/events-concierge/concierge/store"
@@ -275,9 +273,7 @@ func (s *Server) guessed(r *http.Request, err error) {
 // onThisMachine reports whether a browser runs beside the server, as far as can be
 // known: not through a proxy, which is on this machine as well.
 func (s *Server) onThisMachine(r *http.Request) bool {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	proxy, _ := forwarded.Through(r)
-	return err == nil && !proxy && peer.Addr().Unmap().IsLoopback() && isLoopback(r.Host) && (s.PublicURL == nil || isLoopback(s.PublicURL.Host))
+	return fromHere(r) && (s.PublicURL == nil || isLoopback(s.PublicURL.Host))
 }
 
 // welcome is shown to who is new, once.

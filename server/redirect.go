@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/events-concierge/concierge/server/forwarded"
 )
 
 // closeRedirects is how long redirects that are being written are waited for.
@@ -59,8 +57,7 @@ func (s *Server) redirects(challenge func(http.ResponseWriter, *http.Request) bo
 		}
 	}))))
 	return s.Proxies.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		proxy, _ := forwarded.Through(r)
-		if !proxy && isLoopback(r.RemoteAddr) && isLoopback(r.Host) && slices.Contains(watched, r.URL.Path) {
+		if fromHere(r) && slices.Contains(watched, r.URL.Path) {
 			s.ServeHTTP(w, r)
 			return
 		}

@@ -31,10 +31,10 @@ func endTrace(span *tracing.Span, r *http.Request, w *statusWriter) {
 		route = "other"
 	}
 	if strings.HasPrefix(route, "/") {
-		route = methodName(r.Method) + " " + route
+		route = method(r.Method) + " " + route
 	}
 	span.Name(route)
-	span.Set("http.request.method", methodName(r.Method))
+	span.Set("http.request.method", method(r.Method))
 	span.Set("http.route", route[strings.IndexByte(route, ' ')+1:])
 	span.SetInt("http.response.status_code", w.status)
 	span.Set("concierge.user", w.rec.user)
@@ -46,13 +46,4 @@ func endTrace(span *tracing.Span, r *http.Request, w *statusWriter) {
 	if w.status >= 500 {
 		span.Fail(w.rec.code)
 	}
-}
-
-// methodName is a method, if it is one that there is.
-func methodName(method string) string {
-	switch method {
-	case http.MethodGet, http.MethodPost, http.MethodDelete, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodPatch:
-		return method
-	}
-	return "_OTHER"
 }

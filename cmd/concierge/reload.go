@@ -22,6 +22,7 @@ type reloader struct {
 	options *serveOptions
 	web     *server.Server
 	hosts   *host.Hosts
+	secure  *secured
 	log     *slog.Logger
 }
 
@@ -49,6 +50,11 @@ func (r *reloader) reload() {
 	}
 	r.web.Reload(server.Reloadable{Limits: fresh.limits, Origins: fresh.origins, Registration: registration})
 	r.hosts.SetQuotas(fresh.hosts.quotas)
+	if r.secure != nil && r.secure.reload != nil {
+		if err := r.secure.reload(); err != nil {
+			r.log.Error("reload: the certificate stays as it is", "err", err)
+		}
+	}
 	if err := r.options.log.set(fresh.log.level, fresh.log.format); err != nil {
 		r.log.Error("reload: the log stays as it is", "err", err) // it was valid a moment ago
 	}

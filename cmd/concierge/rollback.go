@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,11 +19,10 @@ import (
 type rollbackOptions struct {
 	data                         string
 	yes, dryRun, install, asJSON bool
-	terminal                     bool
 }
 
 func newRollback() *cobra.Command {
-	o := rollbackOptions{terminal: atTerminal()}
+	var o rollbackOptions
 	cmd := &cobra.Command{
 		Use:   "rollback ID",
 		Short: "Go back to the program of an earlier deployment, and take the files back to what it reads",
@@ -41,7 +38,7 @@ func newRollback() *cobra.Command {
 			if err != nil || id < 1 {
 				return misuse("%q: want the id of a deployment, as 'concierge deployments list' shows it", args[0])
 			}
-			return o.rollback(cmd.Context(), id, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return o.rollback(cmd.Context(), id, personAt(cmd), cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVar(&o.data, "data", "./data", "data directory")
@@ -52,7 +49,7 @@ func newRollback() *cobra.Command {
 	return cmd
 }
 
-func (o *rollbackOptions) rollback(ctx context.Context, id int64, in io.Reader, out, notice io.Writer) (err error) {
+func (o *rollbackOptions) rollback(ctx context.Context, id int64, p person, out io.Writer) (err error) {
 	r, err := host.PlanRollback(ctx, o.data, id, time.Now)
 	if errors.Is(err, store.ErrNewerSchema) {
 		err = fmt.Errorf("%w (run the rollback with the program that wrote it)", err)
@@ -71,7 +68,7 @@ func (o *rollbackOptions) rollback(ctx context.Context, id int64, in io.Reader, 
 	if o.dryRun {
 		return nil
 	}
-	if err := o.confirm(in, notice); err != nil {
+	if err := o.confirm(ctx, p); err != nil {
 		return err
 	}
 	if err := r.Do(ctx); err != nil {
@@ -92,22 +89,18 @@ func (o *rollbackOptions) rollback(ctx context.Context, id int64, in io.Reader, 
 }
 
 // confirm asks whether to go on.
-func (o *rollbackOptions) confirm(in io.Reader, notice io.Writer) error {
-	if o.yes {
+func (o *rollbackOptions) confirm(ctx context.Context, p person) error {
+	switch {
+	case o.yes:
 		return nil
-	}
-	if !o.terminal {
+	case p.in == nil:
 		return misuse("nobody is there to be asked: say --yes, or --dry-run to look first")
 	}
-	fmt.Fprint(notice, "Go back? [y/N] ")
-	line, err := bufio.NewReader(io.LimitReader(in, 100)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
+	yes, err := p.confirm(ctx, "Go back?")
+	if err == nil && !yes {
+		err = errNotConfirmed
 	}
-	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
-		return errNotConfirmed
-	}
-	return nil
+	return err
 }
 
 // rollbackPlan is what a rollback comes to.
@@ -209,9 +202,12 @@ func lostText(l store.Lost) string {
 // next says what is left to do.
 func (p rollbackPlan) next(out io.Writer) {
 	fmt.Fprintln(out, "Done. The files of before are beside them (.replaced-TIME): remove them when nobody needs them any more.")
-	if p.Program != "" {
-		fmt.Fprintf(out, "Now start %s, for example after: install -m 0755 %[1]s %s\n", p.Program, p.To.Path)
-	} else {
+	switch p.Program {
+	case "":
 		fmt.Fprintf(out, "Now start %s.\n", p.To.Version)
+	case p.To.Path: // it is where it was
+		fmt.Fprintf(out, "Now start %s.\n", p.Program)
+	default:
+		fmt.Fprintf(out, "Now start %s, for example after: install -m 0755 %[1]s %s\n", p.Program, p.To.Path)
 	}
 }

@@ -252,7 +252,7 @@ func newSecretDelete(o *secretOptions) *cobra.Command {
 			if err := o.store().Delete(cmd.Context(), name); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is deleted; a running server has it until it is started again\n", name)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is deleted; a running server may have it until it is started again\n", name)
 			return nil
 		},
 	}

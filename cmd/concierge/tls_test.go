@@ -140,9 +140,10 @@ func TestServeDomain(t *testing.T) {
 			t.Errorf("%s: %s, %v, %s", url, resp.Status, resp.Header, body)
 		}
 	}
-	if resp, body, err := get(nil, "http://localhost:80/readyz"); err != nil || resp.StatusCode != 200 {
-		t.Errorf("ready: %v, %v, %s", resp, err, body)
-	}
+	waitFor(t, "/readyz, which looks every 2 s at most", func() bool {
+		resp, _, err := get(nil, "http://localhost:80/readyz")
+		return err == nil && resp.StatusCode == http.StatusOK
+	})
 	if code := p.stop(); code != 0 || strings.Contains(p.stderr.String(), "ada@") {
 		t.Errorf("code %d:\n%s", code, p.stderr)
 	}

@@ -458,6 +458,13 @@ func TestStdinEndsWhilePaying(t *testing.T) {
 	paying, gone := make(chan struct{}), make(chan struct{})
 	forward := httputil.NewSingleHostReverseProxy(target)
 	way := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// All of it before it is passed on: an answer that comes before a ReverseProxy has
+		// seen the end of a body closes that, and then the connection of the answer.
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		if r.Header.Get(x402.HeaderPaymentV2) != "" {
 			close(paying)
 			<-gone
@@ -469,12 +476,22 @@ func TestStdinEndsWhilePaying(t *testing.T) {
 	m.proxy(d, way.URL+strings.TrimPrefix(m.host, m.web.url))
 	d.greet()
 	id := d.send("tools/call", map[string]any{"name": "rsvp_to_event", "arguments": map[string]any{"event_id": m.cheap}})
-	<-paying
+	// An answer before it is paid is an error, of which the test is to tell.
+	answered := make(chan string, 1)
+	go func() {
+		m, ok := d.next()
+		answered <- fmt.Sprintf("%s %s (%t)\n", d.out.Text(), m.ID, ok)
+	}()
+	select {
+	case <-paying:
+	case early := <-answered:
+		t.Fatalf("answered before it was paid: %s", early)
+	}
 	if err := d.in.Close(); err != nil {
 		t.Fatal(err)
 	}
 	close(gone)
-	if rest := d.end(); !strings.Contains(rest, `"id":`+id) || !strings.Contains(rest, "Paid $0.05") {
+	if rest := <-answered + d.end(); !strings.Contains(rest, `"id":`+id) || !strings.Contains(rest, "Paid $0.05") {
 		t.Errorf("the last answer: %s", rest)
 	}
 	m.purse(func(p *store.Purse) {

@@ -127,9 +127,10 @@ func TestLogLosesWhatNobodyReads(t *testing.T) {
 func TestLogLevels(t *testing.T) {
 	var out bytes.Buffer
 	l := NewLog()
-	log := testlog.New(l.Handler(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	h := l.Handler(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log := testlog.New(h) // which takes everything where the logs of tests are collected
 	ctx := context.Background()
-	if log.Enabled(ctx, slog.LevelDebug) {
+	if h.Enabled(ctx, slog.LevelDebug) {
 		t.Error("debug is made for nobody")
 	}
 	debug := slog.LevelDebug
@@ -141,7 +142,7 @@ func TestLogLevels(t *testing.T) {
 	}
 	f.Close()
 	f.Close()
-	if log.Enabled(ctx, slog.LevelDebug) {
+	if h.Enabled(ctx, slog.LevelDebug) {
 		t.Error("debug is still made")
 	}
 	if out.Len() > 0 {

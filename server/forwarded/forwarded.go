@@ -62,7 +62,8 @@ func (p Proxies) Handler(next http.Handler) http.Handler {
 
 // told reports whether any proxy has left a trace.
 func told(h http.Header) bool {
-	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-Ip", "Forwarded", "Via"} {
+	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Server",
+		"X-Forwarded-By", "X-Real-Ip", "Forwarded", "Via"} {
 		if len(h[name]) > 0 {
 			return true
 		}

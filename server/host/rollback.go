@@ -267,6 +267,9 @@ func (r *Rollback) Do(ctx context.Context) error {
 		if err == nil {
 			err = writeNew(r.path(rollingBackFile), append(text, '\n'))
 		}
+		if err == nil { // it must outlive a power cut that the first file outlives
+			err = store.SyncDir(r.dir)
+		}
 		if err != nil {
 			return fmt.Errorf("begin a rollback: %w", err)
 		}

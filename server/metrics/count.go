@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,7 +25,7 @@ var statuses = [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
 // Request is one request that was answered.
 type Request struct {
-	Route, Method string // Route is a pattern, never a path
+	Route, Method string // Route is a pattern, never a path; Method one of HTTP's, or "other"
 	Status        int
 	Took          time.Duration
 	Stream        bool   // how long it took says nothing
@@ -49,7 +48,7 @@ func (m *Metrics) End(r Request) {
 	}
 	m.inFlight.Dec()
 	took := r.Took.Seconds()
-	k := served{r.Route, methodOf(r.Method), classOf(r.Status)}
+	k := served{r.Route, r.Method, classOf(r.Status)}
 	if k.route == "" {
 		k.route = "other"
 	}
@@ -81,14 +80,6 @@ func (m *Metrics) End(r Request) {
 	if r.Status >= 500 || r.Code == "internal" || r.Code == "payment_unavailable" {
 		m.lastErrors.add(Failure{At: m.now(), Route: k.route, Tool: r.Tool, Code: r.Code, Status: r.Status})
 	}
-}
-
-func methodOf(method string) string {
-	switch method {
-	case http.MethodGet, http.MethodPost, http.MethodDelete, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodPatch:
-		return method
-	}
-	return "other"
 }
 
 func classOf(status int) int {
