@@ -12,7 +12,7 @@ import (
 )
 
 // ErrEmail means that a text is not an email address.
-var ErrEmail = errors.New(`not an email address: send one such as "ada@example.org"`)
+var ErrEmail = errors.New("not an email address: want NAME@DOMAIN")
 
 // UserID returns the id of the user with this email: the first 128 bits of an
 // HMAC-SHA-256 under the server's secret, in base32. Errors: [ErrEmail].
