@@ -40,7 +40,7 @@ func (a *adminFlags) open(ctx context.Context, o *serveOptions, at net.Listener,
 		log.Warn("no admin socket: 'concierge tail' can't follow this server", "err", err)
 		return func() error { return nil }, nil
 	}
-	s := admin.NewServer(a.records, admin.Status{Version: version, Started: time.Now().UTC(), Addr: at.Addr().String(), Network: o.network.name})
+	s := admin.NewServer(a.records, admin.Status{Version: versionName(), Started: time.Now().UTC(), Addr: at.Addr().String(), Network: o.network.name})
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, l) }()

@@ -204,8 +204,8 @@ func (d *doctor) running(ctx context.Context) []finding {
 	case s.Network != d.serve.network.name:
 		return []finding{failed("server", fmt.Sprintf("process %d serves network %s, not %s", s.PID, s.Network, d.serve.network.name),
 			"run doctor with the server's own --network and configuration")}
-	case s.Version != version:
-		return []finding{warning("server", fmt.Sprintf("process %d is version %s, this program %s", s.PID, s.Version, version),
+	case s.Version != versionName():
+		return []finding{warning("server", fmt.Sprintf("process %d is version %s, this program %s", s.PID, s.Version, versionName()),
 			"restart it, to have what was installed in use")}
 	}
 	return []finding{fine("server", fmt.Sprintf("process %d, version %s, since %s, at %s", s.PID, s.Version, s.Started.Format(time.RFC3339), s.Addr))}

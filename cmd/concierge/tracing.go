@@ -68,7 +68,7 @@ func openTracing(ctx context.Context, log *slog.Logger) (_ trace.TracerProvider,
 		return nil, nil, misuse("the variables OTEL_EXPORTER_OTLP_… can't be used") // the text may have what is in them
 	}
 	about, err := resource.New(ctx, resource.WithTelemetrySDK(),
-		resource.WithAttributes(attribute.String("service.name", "concierge"), attribute.String("service.version", version)), resource.WithFromEnv())
+		resource.WithAttributes(attribute.String("service.name", "concierge"), attribute.String("service.version", versionName())), resource.WithFromEnv())
 	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
 		return nil, nil, misuse("OTEL_RESOURCE_ATTRIBUTES: want NAME=VALUE, and more of them after commas")
 	}
