@@ -3,9 +3,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 )
 
 // step is a block of commands, and what the page shows of their output.
@@ -19,6 +21,9 @@ type step struct {
 
 // steps finds the blocks of a page. A text block belongs to the commands before it.
 func steps(page string) ([]step, error) {
+	if !utf8.ValidString(page) {
+		return nil, errors.New("the page is not UTF-8")
+	}
 	var found []step
 	var heading, kind string
 	var block []string
@@ -52,7 +57,7 @@ func steps(page string) ([]step, error) {
 		return nil, fmt.Errorf("line %d: the block has no end", begin)
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("there is no sh block")
+		return nil, errors.New("there is no sh block")
 	}
 	return found, nil
 }

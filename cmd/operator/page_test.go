@@ -67,6 +67,7 @@ func TestElsewhere(t *testing.T) {
 // The pages that CI runs can be read.
 func FuzzSteps(f *testing.F) {
 	f.Add("## One\n```sh\na\n```\n```text\n…\n```\n", "a\n")
+	f.Add("```sh\na\n```\n```text\n\xa6\n```\n", "a\n")
 	f.Fuzz(func(t *testing.T, page, printed string) {
 		found, err := steps(page)
 		if err != nil {
