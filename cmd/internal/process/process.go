@@ -24,7 +24,7 @@ type Process struct {
 	Done  chan struct{} // closed when it has ended and has been waited for
 }
 
-var listening = regexp.MustCompile(`^Listening on (http://\S+)`)
+var listening = regexp.MustCompile(`^Listening on (https?://\S+)`)
 
 // Start starts a program; what it prints goes to log.
 func Start(program string, args, env []string, log io.Writer) (*Process, error) {
