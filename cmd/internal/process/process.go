@@ -35,7 +35,8 @@ func Start(program string, args, env []string, log io.Writer) (*Process, error) 
 			p.Cmd.Env = append(p.Cmd.Env, v)
 		}
 	}
-	p.Cmd.Env = append(p.Cmd.Env, env...)
+	// It is started many times, and each data directory would get a copy of it.
+	p.Cmd.Env = append(append(p.Cmd.Env, "CONCIERGE_KEEP_PROGRAMS=0"), env...)
 	pipe, err := p.Cmd.StderrPipe()
 	if err != nil {
 		return nil, err
