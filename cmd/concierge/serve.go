@@ -280,10 +280,12 @@ func openHosts(ctx context.Context, h hostsFlags, n *networkFlags, f payments.Fa
 	stopReconciling := tend(ctx, func(ctx context.Context) { hosts.Cashier.Run(ctx, reconcileEvery) })
 	stopKeeping := tend(ctx, func(ctx context.Context) { hosts.KeepUsage(ctx, keepUsageEvery) })
 	stopCopying := keepProgram(ctx, hosts, h.keepPrograms, log)
+	stopDropping := dropOldCopies(ctx, h.data, log)
 	return hosts, func() error {
 		stopReconciling()
 		stopKeeping()
 		stopCopying()
+		stopDropping()
 		last, end := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer end()
 		return errors.Join(hosts.Close(last), stopArchiving())
