@@ -30,8 +30,8 @@ type restart struct {
 	*handover.Listeners
 	program handover.Program
 	signals *handover.Signals
-	cannot  error  // why there can be no newer process; nil: there can
-	reload  func() // nil: there is nothing to read again
+	cannot  error                 // why there can be no newer process; nil: there can
+	reload  func(context.Context) // nil: there is nothing to read again
 	log     *slog.Logger
 }
 
@@ -77,7 +77,7 @@ func (r *restart) serve(ctx context.Context, web *server.Server, answer func(con
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		r.signals.Run(watching, r.reloaded, func() {
+		r.signals.Run(watching, func() { r.reloaded(watching) }, func() {
 			if r.handOver(watching) {
 				over(server.HandedOver{Hurry: ctx.Done()})
 				end()
@@ -120,11 +120,11 @@ func (r *restart) handOver(ctx context.Context) bool {
 }
 
 // reloaded has the configuration read again.
-func (r *restart) reloaded() {
+func (r *restart) reloaded(ctx context.Context) {
 	r.notify(handover.Reloading()...)
 	defer r.notify("READY=1")
 	if r.reload != nil {
-		r.reload()
+		r.reload(ctx)
 	}
 }
 
