@@ -40,6 +40,21 @@ func BenchmarkHoldConfirm(b *testing.B) {
 	}
 }
 
+// The same of 32 guests at a time.
+func BenchmarkHoldConfirmParallel(b *testing.B) {
+	h := MustOpen(b)
+	h.event(b, "opera", priced(0))
+	var next atomic.Int64
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			n := int(next.Add(1))
+			h.hold(b, "opera", n, 1)
+			must(b)(h.Confirm(b.Context(), fmt.Sprintf("pay-%d", n), moved(n)))
+		}
+	})
+}
+
 func BenchmarkClaim(b *testing.B) {
 	c := MustOpenServer(b, &clock{}).Claims()
 	for n := 0; b.Loop(); n++ {

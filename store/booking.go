@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -33,7 +34,10 @@ func (g guest) emailKey() any {
 // [ErrPriced] and [ErrRSVPExists].
 func (h *Host) CanBook(ctx context.Context, eventID string, seats int, email string) (Event, error) {
 	return view(ctx, h.handle, "check a booking", func(ctx context.Context, q *statements) (Event, error) {
-		return bookable(ctx, q, h.now(), eventID, seats, guest{email: email})
+		if _, err := bookable(ctx, q, h.now(), eventID, seats, guest{email: email}); err != nil {
+			return Event{}, err
+		}
+		return event(ctx, q, eventID)
 	})
 }
 
@@ -64,26 +68,27 @@ func (h *Host) BookFree(ctx context.Context, b payments.Booking) (RSVP, error) {
 }
 
 // bookable makes the checks of a booking. That a guest has booked is said
-// before that the event is full: they may be the one who filled it.
-func bookable(ctx context.Context, q rowQuerier, now time.Time, eventID string, seats int, g guest) (Event, error) {
+// before that the event is full: they may be the one who filled it. Of the event it
+// reads, and returns, no more than that takes: every column costs.
+func bookable(ctx context.Context, q rowQuerier, now time.Time, eventID string, seats int, g guest) (e Event, err error) {
 	if seats < 1 || seats > maxSeats {
 		return Event{}, fmt.Errorf("%w: %d seats", ErrInvalid, seats)
 	}
-	e, err := event(ctx, q, eventID)
+	var booked bool
+	err = q.row(ctx, `SELECT starts_at, ends_at, capacity, seats_taken, price, cancelled, `+bookedBy+` FROM events WHERE id = ?1`,
+		eventID, g.payerKey(), g.emailKey()).
+		Scan(asTime{&e.StartsAt}, asTime{&e.EndsAt}, &e.Capacity, &e.SeatsTaken, &e.Price, &e.Cancelled, &booked)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Event{}, ErrEventNotFound
+	}
 	if err != nil {
 		return Event{}, err
 	}
-	if err := e.CanTake(now, seats); err != nil && !errors.Is(err, ErrEventFull) {
-		return Event{}, err
+	err = e.CanTake(now, seats)
+	if booked && (err == nil || errors.Is(err, ErrEventFull)) {
+		err = ErrAlreadyBooked
 	}
-	booked, err := g.booked(ctx, q, eventID)
-	switch {
-	case err != nil:
-		return Event{}, err
-	case booked:
-		return Event{}, ErrAlreadyBooked
-	}
-	return e, e.CanTake(now, seats)
+	return e, err
 }
 
 // CanTake says what keeps the event from being booked at now by somebody who has
@@ -102,15 +107,14 @@ func (e Event) CanTake(now time.Time, seats int) error {
 
 func (e Event) has(seats int) bool { return e.Capacity == 0 || seats <= e.Capacity-e.SeatsTaken }
 
+// bookedBy is whether a guest has an active RSVP at an event: ?1 is its id, ?2 and ?3
+// are the keys of the guest.
+const bookedBy = `(EXISTS (SELECT 1 FROM rsvps WHERE event_id = ?1 AND payer = ?2 AND status IN ('pending', 'confirmed')) OR
+	EXISTS (SELECT 1 FROM rsvps WHERE event_id = ?1 AND email_key = ?3 AND status IN ('pending', 'confirmed')))`
+
 // booked reports whether g has an active RSVP at the event.
 func (g guest) booked(ctx context.Context, q rowQuerier, eventID string) (booked bool, err error) {
-	if g == (guest{}) { // it is nobody known yet, as most who ask for a price are
-		return false, nil
-	}
-	err = q.row(ctx, `SELECT
-			EXISTS (SELECT 1 FROM rsvps WHERE event_id = ?1 AND payer = ?2 AND status IN ('pending', 'confirmed')) OR
-			EXISTS (SELECT 1 FROM rsvps WHERE event_id = ?1 AND email_key = ?3 AND status IN ('pending', 'confirmed'))`,
-		eventID, g.payerKey(), g.emailKey()).Scan(&booked)
+	err = q.row(ctx, `SELECT `+bookedBy, eventID, g.payerKey(), g.emailKey()).Scan(&booked)
 	return booked, err
 }
 

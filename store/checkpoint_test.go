@@ -15,7 +15,7 @@ import (
 )
 
 // kept is the size a log's file may keep.
-const kept = 4 << 20
+const kept = 8 << 20
 
 // fill writes rows of so many pages, each with a commit of its own.
 func fill(t *testing.T, h *host, name string, rows, pages int) {
@@ -88,7 +88,7 @@ func TestPinnedLog(t *testing.T) {
 	fill(t, h, "before", 5, 10) // which is not yet moved
 	release := pin(t, h)
 	before, _ := h.log(t)
-	fill(t, h, "while", 50, 30)
+	fill(t, h, "while", 80, 30)
 	frames, moved := h.log(t)
 	for ; moved < before; frames, moved = h.log(t) {
 		files.Tend()

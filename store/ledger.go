@@ -25,15 +25,13 @@ func (h *Host) Hold(ctx context.Context, p payments.Payment, b payments.Booking)
 		if p.Payer.IsZero() || p.Amount < 0 || p.Since > math.MaxInt64 || p.RSVPID != "" && p.RSVPID != b.RSVPID {
 			return fmt.Errorf("%w: payment", ErrInvalid)
 		}
-		known, err := payment(ctx, t, p.ID)
-		switch {
-		case err == nil:
-			return repeated(ctx, t, known, b)
-		case !errors.Is(err, payments.ErrNoPayment):
+		switch known, abandoned, err := t.heard(ctx, p.ID); {
+		case err != nil:
 			return err
-		}
-		if err := notAbandoned(ctx, t, p.ID); err != nil {
-			return err
+		case known:
+			return repeated(ctx, t, p.ID, b)
+		case abandoned:
+			return payments.ErrAbandoned
 		}
 		if _, err := bookable(ctx, t, t.now, b.EventID, b.Seats, guest{p.Payer, b.Email}); err != nil {
 			return err
@@ -50,7 +48,11 @@ func (h *Host) Hold(ctx context.Context, p payments.Payment, b payments.Booking)
 }
 
 // repeated answers a Hold of a payment that there is.
-func repeated(ctx context.Context, t *tx, known payments.Payment, b payments.Booking) error {
+func repeated(ctx context.Context, t *tx, id string, b payments.Booking) error {
+	known, err := payment(ctx, t, id)
+	if err != nil {
+		return err
+	}
 	r, err := rsvp(ctx, t, known.RSVPID)
 	if err != nil {
 		return err
@@ -86,13 +88,14 @@ func (h *Host) Payment(ctx context.Context, id string) (payments.Payment, error)
 // Abandon implements payments.Ledger. Errors: payments.ErrHeld.
 func (h *Host) Abandon(ctx context.Context, id string) error {
 	return h.write(ctx, "abandon a payment", func(ctx context.Context, t *tx) error {
-		switch _, err := payment(ctx, t, id); {
-		case err == nil:
+		known, _, err := t.heard(ctx, id)
+		if err == nil && known {
 			return payments.ErrHeld
-		case !errors.Is(err, payments.ErrNoPayment):
+		}
+		if err != nil {
 			return err
 		}
-		_, err := t.exec(ctx, `INSERT INTO abandoned (payment_id, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING`,
+		_, err = t.exec(ctx, `INSERT INTO abandoned (payment_id, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING`,
 			id, millis(t.now))
 		if refused(err) {
 			return fmt.Errorf("%w: payment without id", ErrInvalid)
@@ -101,13 +104,12 @@ func (h *Host) Abandon(ctx context.Context, id string) error {
 	})
 }
 
-func notAbandoned(ctx context.Context, t *tx, id string) error {
-	var gone bool
-	err := t.row(ctx, `SELECT EXISTS (SELECT 1 FROM abandoned WHERE payment_id = ?)`, id).Scan(&gone)
-	if err == nil && gone {
-		return payments.ErrAbandoned
-	}
-	return err
+// heard tells what is known of a payment by its id: that there is one, or that it was
+// given up before there was.
+func (t *tx) heard(ctx context.Context, id string) (known, abandoned bool, err error) {
+	err = t.row(ctx, `SELECT EXISTS (SELECT 1 FROM payments WHERE id = ?1), EXISTS (SELECT 1 FROM abandoned WHERE payment_id = ?1)`, id).
+		Scan(&known, &abandoned)
+	return known, abandoned, err
 }
 
 const paymentColumns = `p.id, p.rsvp_id, p.state, p.open, p.x402_version, p.network, p.asset, p.payer, p.pay_to,

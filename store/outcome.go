@@ -77,7 +77,8 @@ func (h *Host) Fail(ctx context.Context, id string, reason x402.Reason, final bo
 // txPayment is a payment inside the transaction that may change it.
 type txPayment struct {
 	payments.Payment
-	tx *tx
+	tx    *tx
+	stale bool // it has been changed, and must be read again
 }
 
 // change runs f on a payment and returns the payment as it is then.
@@ -86,12 +87,13 @@ func (h *Host) change(ctx context.Context, what, id string, f func(context.Conte
 		if p, err = payment(ctx, t, id); err != nil {
 			return err
 		}
-		changed := &txPayment{p, t}
+		changed := &txPayment{Payment: p, tx: t}
 		if err := f(ctx, changed); err != nil {
 			return err
 		}
-		p, err = payment(ctx, t, id)
-		p.Booked = changed.Booked
+		if p = changed.Payment; changed.stale {
+			p, err = payment(ctx, t, id)
+		}
 		return err
 	})
 	if err != nil {
@@ -125,13 +127,21 @@ func (t *txPayment) settle(ctx context.Context, s payments.Settlement) error {
 	return t.confirmRSVP(ctx, RSVPPending)
 }
 
-// received records the transfer of the money. A payment that was closed before
-// stays closed: nobody watches it any more.
+// received records the transfer of the money, and has the payment as it is then. One
+// that was closed before stays closed: nobody watches it any more.
 func (t *txPayment) received(ctx context.Context, state payments.State, s payments.Settlement) error {
-	open := t.Open && !s.Final
-	return t.update(ctx, `state = ?1, tx = ?2, block = ?3, open = ?4, signature = CASE WHEN ?4 THEN signature END,
-			reason = CASE WHEN ?1 = 'settled' THEN '' ELSE reason END`,
-		state, s.Transaction.String(), int64(s.Block), open) // #nosec G115 -- a number of a block
+	if state == payments.Settled {
+		t.Reason = ""
+	}
+	if t.Open = t.Open && !s.Final; !t.Open {
+		t.Signature = nil
+	}
+	if err := t.update(ctx, `state = ?1, tx = ?2, block = ?3, open = ?4, signature = CASE WHEN ?4 THEN signature END, reason = ?5`,
+		state, s.Transaction.String(), int64(s.Block), t.Open, t.Reason); err != nil { // #nosec G115 -- a number of a block
+		return err
+	}
+	t.State, t.Transaction, t.Block, t.UpdatedAt, t.stale = state, s.Transaction, s.Block, truncate(t.tx.now), false
+	return nil
 }
 
 func (t *txPayment) fail(ctx context.Context, reason x402.Reason, final bool) error {
@@ -191,6 +201,7 @@ func (t *txPayment) owe(ctx context.Context, s payments.Settlement) error {
 func (t *txPayment) update(ctx context.Context, set string, args ...any) error {
 	n := len(args)
 	query := fmt.Sprintf(`UPDATE payments SET updated_at = ?%d, %s WHERE id = ?%d AND state = ?%d`, n+1, set, n+2, n+3)
+	t.stale = true
 	changed, err := t.tx.exec(ctx, query, append(args, millis(t.tx.now), t.ID, t.State)...)
 	return one(changed, err)
 }

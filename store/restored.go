@@ -125,8 +125,11 @@ const FoundEvent = "evt_found_after_restore"
 
 // recoverPayment owes money of which there is no record.
 func recoverPayment(ctx context.Context, t *tx, r payments.Restore, f payments.Found) error {
-	if err := notAbandoned(ctx, t, f.PaymentID); err != nil {
+	switch _, abandoned, err := t.heard(ctx, f.PaymentID); {
+	case err != nil:
 		return err
+	case abandoned:
+		return payments.ErrAbandoned
 	}
 	const title, description = "Payments found after a restore",
 		"These guests paid after the time to which the books were put back. What they had booked is not known; their money goes back."
