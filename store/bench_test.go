@@ -31,6 +31,23 @@ func BenchmarkBookFreeParallel(b *testing.B) {
 	})
 }
 
+// A file that is closed, opened and read.
+func BenchmarkFirstRead(b *testing.B) {
+	files := store.NewFiles(store.Options{})
+	b.Cleanup(func() { _ = files.Close() })
+	path := filepath.Join(b.TempDir(), "host.db")
+	h := files.Host(path)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := h.Events(b.Context(), store.EventQuery{Limit: 20}); err != nil {
+			b.Fatal(err)
+		}
+		if err := files.Alone(b.Context(), path, func() error { return nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkHoldConfirm(b *testing.B) {
 	h := MustOpen(b)
 	h.event(b, "opera", priced(0))

@@ -179,3 +179,18 @@ func (p *Files) VFS(name string) { p.vfs = name }
 
 // IndexSchema is the real one.
 func IndexSchema() fs.FS { return kindOf("index", indexID).schema }
+
+// Looked reports of a Host's first connection how often what a call needed for a
+// moment found room, and how often the room was full.
+func (h *Host) Looked(ctx context.Context) (found, full int, err error) {
+	_, err = view(ctx, h.handle, "test", func(ctx context.Context, q *statements) (none struct{}, err error) {
+		return none, q.conn.Raw(func(c any) (err error) {
+			if _, found, err = c.(sqlite.DBStatus).Status(sqlite.DBStatusLookasideHit, false); err != nil {
+				return err
+			}
+			_, full, err = c.(sqlite.DBStatus).Status(sqlite.DBStatusLookasideMissFull, false)
+			return err
+		})
+	})
+	return found, full, err
+}

@@ -67,6 +67,7 @@ func NewFiles(o Options) *Files { return newFiles(kindOf("host", hostID), o) }
 
 func newFiles(k kind, o Options) *Files {
 	o.setDefaults()
+	k.kept = sync.OnceValues(k.steps) // of all that is done to open a file, reading them took most memory
 	files, extra := o.room()
 	p := &Files{
 		kind: k, o: o, limits: defaultLimits,

@@ -17,10 +17,11 @@ var migrations embed.FS
 
 // kind is a kind of file: what its schema is, and how it is known from others.
 type kind struct {
-	owner  string // "host", "server", "purse", "chat" or "index"
-	id     int32  // SQLite's application_id: four letters
-	schema fs.FS  // 0001_*.sql, 0002_*.sql, …; undo/0002.sql undoes the second, if it can be undone
-	last   int    // the newest version that is made, as by an older program; 0: that of the last migration
+	owner  string                   // "host", "server", "purse", "chat" or "index"
+	id     int32                    // SQLite's application_id: four letters
+	schema fs.FS                    // 0001_*.sql, 0002_*.sql, …; undo/0002.sql undoes the second, if it can be undone
+	last   int                      // the newest version that is made, as by an older program; 0: that of the last migration
+	kept   func() ([]string, error) // what steps returns, for many files; nil: it is read each time
 }
 
 const (
@@ -42,6 +43,9 @@ func kindOf(owner string, id int32) kind {
 // steps returns the texts of the migrations in order; the version of a schema
 // is how many it has seen.
 func (k kind) steps() ([]string, error) {
+	if k.kept != nil {
+		return k.kept()
+	}
 	names, err := fs.Glob(k.schema, "*.sql") // sorted
 	if err != nil {
 		return nil, err

@@ -107,7 +107,9 @@ func (o *serveOptions) command() *cobra.Command {
 				return err
 			}
 			log = o.admin.keep(log)
-			tuneMemory()
+			if err := tuneMemory(cmd.Context()); err != nil {
+				return err
+			}
 			o.started = cmd
 			return o.serve(cmd.Context(), cmd.ErrOrStderr(), log)
 		},

@@ -26,6 +26,7 @@ type data struct {
 	priced string   // an event of it that costs money
 	free   string   // and one that costs nothing, with seats without end
 	many   []string // Hosts with the same events each
+	gratis string   // an event of theirs that costs nothing
 	users  []string // of whom no Host was ever called
 }
 
@@ -54,7 +55,7 @@ func build(ctx context.Context, dir string, events, hosts, eventsEach, users int
 	if d.free, d.priced, err = fill(ctx, all, d.busy, events); err != nil || hosts == 0 {
 		return d, err
 	}
-	if _, _, err := fill(ctx, all, d.many[0], eventsEach); err != nil {
+	if d.gratis, _, err = fill(ctx, all, d.many[0], eventsEach); err != nil {
 		return nil, err
 	}
 	// The others are copies of the first one's file, which must be whole for that.

@@ -39,6 +39,7 @@ type options struct {
 	payments   int
 	users      int
 	touched    int
+	soak       time.Duration
 }
 
 func main() {
@@ -66,6 +67,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	flags.IntVar(&o.payments, "payments", 3000, "paid bookings a round")
 	flags.IntVar(&o.users, "users", 100_000, "registered users")
 	flags.IntVar(&o.touched, "touched", 20_000, "and how many of them are called")
+	flags.DurationVar(&o.soak, "for", 10*time.Minute, "how long -only soak calls, which is run by its name alone")
 	flags.StringVar(&kind, "baseline", "", "be a baseline: net/http, mcp-go or go-sdk")
 	flags.StringVar(&toolName, "tool", "", "the baseline's tool")
 	flags.StringVar(&answerFile, "answer", "", "the file that has the baseline's answer")
@@ -97,7 +99,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 
 // wants reports whether a scenario is to be run.
 func (o options) wants(name string) bool {
-	return o.only == "" || slices.Contains(strings.Split(o.only, ","), name)
+	return o.only == "" && name != "soak" || slices.Contains(strings.Split(o.only, ","), name)
 }
 
 // valid says what is wrong with the command line.
@@ -107,8 +109,8 @@ func (o options) valid() error {
 			return fmt.Errorf("-only: there is no %q", name)
 		}
 	}
-	if o.rounds < 1 || o.clients < 1 || o.touched > o.users || o.hosts < 2 || o.eventsEach < 1 || o.slack < 1 {
-		return errors.New("-rounds, -clients and -events-each must be at least 1, -hosts at least 2, -slack at least 1, and -touched at most -users")
+	if o.rounds < 1 || o.clients < 1 || o.touched > o.users || o.hosts < 2 || o.eventsEach < 1 || o.slack < 1 || o.soak < minutes*time.Second {
+		return errors.New("-rounds, -clients and -events-each must be at least 1, -hosts at least 2, -slack at least 1, -for at least 10s, and -touched at most -users")
 	}
 	return nil
 }

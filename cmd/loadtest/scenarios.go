@@ -23,6 +23,7 @@ func scenarios() []scenario {
 		{"paid", (*bench).paid},
 		{"fairness", (*bench).fair},
 		{"users", (*bench).crowd},
+		{"soak", (*bench).endure},
 	}
 }
 
