@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -43,8 +44,7 @@ func (s *Server) serveMCP(w http.ResponseWriter, r *http.Request) error {
 		dialect = r.URL.Query().Get("payment")
 	}
 	answer := &answer{ResponseWriter: w, call: c, replaced: dialect == "http" || dialect == "jsonrpc"}
-	s.mcp.Handle(answer, &server.HTTPRequest{Method: r.Method, URL: r.URL, Header: r.Header, Body: body,
-		Context: tools.WithCall(r.Context(), c)})
+	s.handleMCP(answer, r, body)
 	switch {
 	case !answer.discard:
 		return nil
@@ -58,6 +58,18 @@ func (s *Server) serveMCP(w http.ResponseWriter, r *http.Request) error {
 		return paymentRequired(w, c, c.Required)
 	}
 	return paymentError(w, c, body)
+}
+
+// handleMCP has a message answered: a plain call of a tool here, all else by mcp-go.
+func (s *Server) handleMCP(a *answer, r *http.Request, body []byte) {
+	ctx := tools.WithCall(r.Context(), a.call)
+	if r.Method == http.MethodPost {
+		if written, ok := s.plain.Answer(ctx, a.call, body, r.Header); ok {
+			a.whole(r.Context(), written)
+			return
+		}
+	}
+	s.mcp.Handle(a, &server.HTTPRequest{Method: r.Method, URL: r.URL, Header: r.Header, Body: body, Context: ctx})
 }
 
 // answer is where mcp-go answers a call. By then the tool has run, and it is known
@@ -77,6 +89,17 @@ func (a *answer) WriteHeader(status int) {
 	a.Header().Set("Cache-Control", "no-store")
 	receiptHeaders(a.Header(), a.call)
 	a.ResponseWriter.WriteHeader(status)
+}
+
+// whole answers a call at once, unless its client has gone.
+func (a *answer) whole(ctx context.Context, written []byte) {
+	if ctx.Err() != nil {
+		return
+	}
+	a.Header().Set("Content-Type", "application/json")
+	if a.WriteHeader(http.StatusOK); !a.discard {
+		_, _ = a.ResponseWriter.Write(written) // #nosec G705 -- JSON by its content type, with nosniff
+	}
 }
 
 // Write implements http.ResponseWriter. mcp-go writes an answer whole. A client that
