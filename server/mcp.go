@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -64,8 +65,8 @@ func (s *Server) serveMCP(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) handleMCP(a *answer, r *http.Request, body []byte) {
 	ctx := tools.WithCall(r.Context(), a.call)
 	if r.Method == http.MethodPost {
-		if written, ok := s.plain.Answer(ctx, a.call, body, r.Header); ok {
-			a.whole(r.Context(), written)
+		if head, rest, ok := s.plain.Answer(ctx, a.call, body, r.Header); ok {
+			a.whole(r.Context(), head, rest)
 			return
 		}
 	}
@@ -81,9 +82,15 @@ type answer struct {
 	discard  bool // this one is
 }
 
+// discards reports whether something else is answered.
+func (a *answer) discards() bool {
+	a.discard = a.call.Refusal != nil || a.replaced && a.call.Required != nil
+	return a.discard
+}
+
 // WriteHeader implements http.ResponseWriter.
 func (a *answer) WriteHeader(status int) {
-	if a.discard = a.call.Refusal != nil || a.replaced && a.call.Required != nil; a.discard {
+	if a.discards() {
 		return
 	}
 	a.Header().Set("Cache-Control", "no-store")
@@ -91,15 +98,17 @@ func (a *answer) WriteHeader(status int) {
 	a.ResponseWriter.WriteHeader(status)
 }
 
-// whole answers a call at once, unless its client has gone.
-func (a *answer) whole(ctx context.Context, written []byte) {
-	if ctx.Err() != nil {
+// whole answers a call at once, unless its client has gone. Its length is said, so that
+// it is not cut into chunks.
+func (a *answer) whole(ctx context.Context, head, rest []byte) {
+	if ctx.Err() != nil || a.discards() {
 		return
 	}
 	a.Header().Set("Content-Type", "application/json")
-	if a.WriteHeader(http.StatusOK); !a.discard {
-		_, _ = a.ResponseWriter.Write(written) // #nosec G705 -- JSON by its content type, with nosniff
-	}
+	a.Header().Set("Content-Length", strconv.Itoa(len(head)+len(rest)))
+	a.WriteHeader(http.StatusOK)
+	_, _ = a.ResponseWriter.Write(head) // #nosec G705 -- JSON by its content type, with nosniff
+	_, _ = a.ResponseWriter.Write(rest) // #nosec G705 -- likewise
 }
 
 // Write implements http.ResponseWriter. mcp-go writes an answer whole. A client that

@@ -89,7 +89,7 @@ type tool struct {
 
 func allTools() []tool {
 	return []tool{
-		bind((*Call).ListEventsJSON, tool{name: "list_events", title: "List events", reads: true, cards: true, output: openSchemaOf[ListEventsOutput](),
+		bind((*Call).listEvents, tool{name: "list_events", title: "List events", reads: true, cards: true, output: openSchemaOf[ListEventsOutput](),
 			description: "Lists this host's events by start time, those to come by default; guests are shown the public ones. Free to call."}),
 		free((*Host).GetEvent, tool{name: "get_event", title: "Get an event", reads: true, cards: true,
 			description: "Returns one event with its price and the seats that are left. Free to call."}),
@@ -231,7 +231,7 @@ func (t tool) handler(log *slog.Logger) server.ToolHandlerFunc {
 // outcome is what a tool answers, the same JSON as structured content and as text.
 // Of an unpaid call that JSON is x402's PaymentRequired, byte for byte.
 type outcome struct {
-	json   json.RawMessage
+	prepared
 	failed bool
 }
 
@@ -287,11 +287,11 @@ func (c *Call) outcome(out any, err error) outcome {
 	case errors.As(err, &coded):
 		c.Code, out = coded.Code, coded
 	}
-	raw, ok := out.(json.RawMessage)
+	answer, ok := out.(prepared)
 	if !ok {
-		raw = mustJSON(out)
+		answer.json = mustJSON(out)
 	}
-	return outcome{raw, err != nil}
+	return outcome{answer, err != nil}
 }
 
 // result is an outcome as mcp-go writes it.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -31,28 +32,30 @@ func NewPlain(log *slog.Logger) *Plain {
 	return p
 }
 
-// Answer returns the answer to a message that was posted with this header, and false
-// if it is no plain call: then nothing was done, and mcp-go is to be asked. Of a
-// message that was lifted ([Call.Lift]) it is given what is left.
-func (p *Plain) Answer(ctx context.Context, c *Call, message []byte, header http.Header) (answer []byte, ok bool) {
+// Answer returns the answer to a message that was posted with this header, in two
+// parts, of which rest is not to be changed; and false if it is no plain call: then
+// nothing was done, and mcp-go is to be asked. Of a message that was lifted
+// ([Call.Lift]) it is given what is left.
+func (p *Plain) Answer(ctx context.Context, c *Call, message []byte, header http.Header) (head, rest []byte, ok bool) {
 	version := header.Get(mcp.HeaderProtocolVersion)
 	if header.Get("Content-Type") != "application/json" || mcp.IsModernProtocol(version) ||
 		version != "" && !mcp.IsValidProtocolVersion(version) || !json.Valid(message) {
-		return nil, false
+		return nil, nil, false
 	}
 	m, ok := members(message, "jsonrpc", "id", "method", "params")
 	if !ok || string(m[0]) != `"2.0"` || !plainID(m[1]) || string(m[2]) != `"tools/call"` {
-		return nil, false
+		return nil, nil, false
 	}
 	params, ok := members(m[3], "name", "arguments", "_meta")
 	if !ok || !flat(params[1]) || !flat(params[2]) {
-		return nil, false
+		return nil, nil, false
 	}
 	t, ok := p.tools[string(params[0])]
 	if !ok {
-		return nil, false
+		return nil, nil, false
 	}
-	return t.answer(ctx, p.log, c, params[1], header).plain(c, m[1]), true
+	head, rest = t.answer(ctx, p.log, c, params[1], header).plain(c, m[1])
+	return head, rest, true
 }
 
 // members returns the values of an object's members of these names, nil where there is
@@ -130,8 +133,9 @@ func flat(object []byte) bool {
 	return true
 }
 
-// plain is an outcome as mcp-go writes the answer to the call with this id.
-func (o outcome) plain(c *Call, id []byte) []byte {
+// plain is an outcome as mcp-go writes the answer to the call with this id, in two
+// parts.
+func (o outcome) plain(c *Call, id []byte) (head, rest []byte) {
 	b := make([]byte, 0, 300+len(id)+3*len(o.json))
 	b = append(append(append(b, `{"jsonrpc":"2.0","id":`...), id...), `,"result":{`...)
 	if c.Required != nil || c.Receipt != nil {
@@ -151,9 +155,37 @@ func (o outcome) plain(c *Call, id []byte) []byte {
 		}
 		b = append(b, `},`...)
 	}
+	if o.written != nil {
+		return b, o.written
+	}
+	return o.appendResult(b), nil
+}
+
+// appendResult appends what is behind the `_meta` of an answer, which ends with it.
+func (o outcome) appendResult(b []byte) []byte {
 	b = append(appendQuoted(append(b, `"content":[{"type":"text","text":"`...), o.json), `"}],`...)
 	if o.failed {
 		b = append(b, `"isError":true,`...)
 	}
-	return append(append(append(b, `"structuredContent":`...), o.json...), "}}\n"...)
+	return append(append(append(b, `"structuredContent":`...), o.json...), resultEnd...)
+}
+
+const resultEnd = "}}\n"
+
+// prepared is JSON to be answered with. That of a long list is kept as it is written.
+type prepared struct {
+	json    json.RawMessage
+	written []byte // by [outcome.appendResult], if it is kept; json is a part of it
+}
+
+// longAnswer is from where on it takes longer to write an answer than to copy it.
+const longAnswer = 1 << 10
+
+func prepare(raw json.RawMessage) prepared {
+	if len(raw) < longAnswer {
+		return prepared{json: raw}
+	}
+	written := slices.Clip(outcome{prepared: prepared{json: raw}}.appendResult(nil))
+	end := len(written) - len(resultEnd)
+	return prepared{json: written[end-len(raw) : end : end], written: written}
 }

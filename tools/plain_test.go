@@ -33,10 +33,11 @@ func newTwoWays(h *tools.Host) twoWays {
 func (w twoWays) answer(t *testing.T, scope store.Scope, message []byte, header http.Header) (got []byte, plain bool) {
 	t.Helper()
 	c, again := &tools.Call{Host: w.host, Scope: scope}, &tools.Call{Host: w.host, Scope: scope}
-	got, plain = w.plain.Answer(context.Background(), c, c.Lift(message), header)
+	got, rest, plain := w.plain.Answer(context.Background(), c, c.Lift(message), header)
 	if !plain {
 		return nil, false
 	}
+	got = append(got, rest...)
 	r := httptest.NewRequestWithContext(tools.WithCall(context.Background(), again), http.MethodPost, "/", bytes.NewReader(again.Lift(message)))
 	r.Header = header
 	answered := httptest.NewRecorder()
@@ -61,7 +62,7 @@ func headerOf(version string) http.Header {
 // Plain calls are answered as mcp-go answers them, to the byte.
 func TestPlain(t *testing.T) {
 	h := mustHost(t)
-	e := create(t, h, tools.CreateEventInput{Title: "A <b>hard</b> \\ \"title\" 🎷", Description: "\"quoted\" \\ & \u2028 \u0001 \xff", Price: "0.05"})
+	e := create(t, h, tools.CreateEventInput{Title: "A <b>hard</b> \\ \"title\" 🎷", Description: strings.Repeat("\"quoted\" \\ & \u2028 \u0001 \xff", 100), Price: "0.05"})
 	w := newTwoWays(h)
 	for _, call := range []string{
 		`"list_events"`,
