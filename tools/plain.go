@@ -136,7 +136,11 @@ func flat(object []byte) bool {
 // plain is an outcome as mcp-go writes the answer to the call with this id, in two
 // parts.
 func (o outcome) plain(c *Call, id []byte) (head, rest []byte) {
-	b := make([]byte, 0, 300+len(id)+3*len(o.json))
+	room := 300 + len(id)
+	if o.written == nil {
+		room += 3 * len(o.json)
+	}
+	b := make([]byte, 0, room)
 	b = append(append(append(b, `{"jsonrpc":"2.0","id":`...), id...), `,"result":{`...)
 	if c.Required != nil || c.Receipt != nil {
 		b = append(b, `"_meta":{`...)
