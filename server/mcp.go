@@ -73,7 +73,7 @@ func (s *Server) handleMCP(a *answer, r *http.Request, body []byte) {
 	s.mcp.Handle(a, &server.HTTPRequest{Method: r.Method, URL: r.URL, Header: r.Header, Body: body, Context: ctx})
 }
 
-// answer is where mcp-go answers a call. By then the tool has run, and it is known
+// answer is where a call is answered. By then the tool has run, and it is known
 // what belongs in the headers.
 type answer struct {
 	http.ResponseWriter
