@@ -222,7 +222,7 @@ func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Lo
 	log.Info("serving", "addr", at.main.Addr().String(), "network", string(side.network), "data", o.hosts.data, "version", versionName())
 	web := server.New(c)
 	way.Handler = web
-	next.reload = (&reloader{o.started, o, web, hosts, secure, log}).reload
+	next.reload = (&reloader{o.started, o, web, hosts, side.pool, secure, notice, log}).reload
 	defer watch.run(ctx)()
 	listener, end := secure.begin(ctx, web, at, log)
 	defer end()
