@@ -2,8 +2,10 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -43,8 +45,7 @@ func (s *Server) serveMCP(w http.ResponseWriter, r *http.Request) error {
 		dialect = r.URL.Query().Get("payment")
 	}
 	answer := &answer{ResponseWriter: w, call: c, replaced: dialect == "http" || dialect == "jsonrpc"}
-	s.mcp.Handle(answer, &server.HTTPRequest{Method: r.Method, URL: r.URL, Header: r.Header, Body: body,
-		Context: tools.WithCall(r.Context(), c)})
+	s.handleMCP(answer, r, body)
 	switch {
 	case !answer.discard:
 		return nil
@@ -60,7 +61,19 @@ func (s *Server) serveMCP(w http.ResponseWriter, r *http.Request) error {
 	return paymentError(w, c, body)
 }
 
-// answer is where mcp-go answers a call. By then the tool has run, and it is known
+// handleMCP has a message answered: a plain call of a tool here, all else by mcp-go.
+func (s *Server) handleMCP(a *answer, r *http.Request, body []byte) {
+	ctx := tools.WithCall(r.Context(), a.call)
+	if r.Method == http.MethodPost {
+		if head, rest, ok := s.plain.Answer(ctx, a.call, body, r.Header); ok {
+			a.whole(r.Context(), head, rest)
+			return
+		}
+	}
+	s.mcp.Handle(a, &server.HTTPRequest{Method: r.Method, URL: r.URL, Header: r.Header, Body: body, Context: ctx})
+}
+
+// answer is where a call is answered. By then the tool has run, and it is known
 // what belongs in the headers.
 type answer struct {
 	http.ResponseWriter
@@ -69,14 +82,33 @@ type answer struct {
 	discard  bool // this one is
 }
 
+// discards reports whether something else is answered.
+func (a *answer) discards() bool {
+	a.discard = a.call.Refusal != nil || a.replaced && a.call.Required != nil
+	return a.discard
+}
+
 // WriteHeader implements http.ResponseWriter.
 func (a *answer) WriteHeader(status int) {
-	if a.discard = a.call.Refusal != nil || a.replaced && a.call.Required != nil; a.discard {
+	if a.discards() {
 		return
 	}
 	a.Header().Set("Cache-Control", "no-store")
 	receiptHeaders(a.Header(), a.call)
 	a.ResponseWriter.WriteHeader(status)
+}
+
+// whole answers a call at once, unless its client has gone. Its length is said, so that
+// it is not cut into chunks.
+func (a *answer) whole(ctx context.Context, head, rest []byte) {
+	if ctx.Err() != nil || a.discards() {
+		return
+	}
+	a.Header().Set("Content-Type", "application/json")
+	a.Header().Set("Content-Length", strconv.Itoa(len(head)+len(rest)))
+	a.WriteHeader(http.StatusOK)
+	_, _ = a.ResponseWriter.Write(head) // #nosec G705 -- JSON by its content type, with nosniff
+	_, _ = a.ResponseWriter.Write(rest) // #nosec G705 -- likewise
 }
 
 // Write implements http.ResponseWriter. mcp-go writes an answer whole. A client that

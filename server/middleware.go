@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/events-concierge/concierge/server/admin"
 	"github.com/events-concierge/concierge/server/forwarded"
 	"github.com/events-concierge/concierge/tools"
 )
@@ -83,7 +82,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			took := time.Since(start)
 			s.measure(r, sw, took)
 			endTrace(span, r, sw)
-			s.Log.LogAttrs(r.Context(), levelOf(r, sw.status), admin.MessageRequest, s.attrs(rec, r, sw.status, took)...)
+			s.logRequest(r, rec, sw.status, took)
 		}()
 		next.ServeHTTP(sw, r.WithContext(context.WithValue(ctx, recordKey{}, rec)))
 	})

@@ -99,6 +99,7 @@ type Server struct {
 	patience  patience
 	large     chan struct{} // has room for the large bodies that are being read
 	mcp       *server.StreamableHTTPServer
+	plain     *tools.Plain                 // answers most calls in its place
 	shared    *server.StreamableHTTPServer // of all Hosts; nil: there is no index
 	marks     *tools.Marks
 	handler   http.Handler
@@ -134,6 +135,7 @@ func New(c Config) *Server {
 		server.WithStateLess(true), server.WithDisableStreaming(true), // every answer is one JSON body
 		server.WithDisableLocalhostProtection(true), // checkHost does it, and knows the public URL
 		server.WithStreamableHTTPLogger(c.Log))
+	s.plain = tools.NewPlain(c.Log)
 	var err error
 	if s.pages, err = s.openPages(); err != nil {
 		panic(err) // the templates are part of the program: a test shows that they are right

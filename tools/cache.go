@@ -2,7 +2,6 @@ package tools
 
 import (
 	"context"
-	"encoding/json"
 	"sync"
 	"time"
 
@@ -15,7 +14,7 @@ import (
 // were last answered, single events, and time zones. Of a Host's file it looks at
 // the stamp alone, so a change is seen by the next call, whoever made it.
 type Cache struct {
-	lists  *memory[listing, json.RawMessage]
+	lists  *memory[listing, prepared]
 	events *memory[eventKey, store.Event]
 
 	mu    sync.Mutex
@@ -36,7 +35,7 @@ const maxZones = 1000
 // NewCache returns a cache of so many bytes.
 func NewCache(bytes int) *Cache {
 	return &Cache{
-		lists: newMemory[listing](bytes*3/4, func(answer json.RawMessage) int { return len(answer) }),
+		lists: newMemory[listing](bytes*3/4, func(answer prepared) int { return max(len(answer.json), len(answer.written)) }),
 		events: newMemory[eventKey](bytes/4, func(e store.Event) int {
 			return len(e.Title) + len(e.Description) + len(e.Location)
 		}),

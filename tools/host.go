@@ -88,10 +88,15 @@ func (h *Host) listFor(ctx context.Context, in ListEventsInput, all bool) (ListE
 // ListEventsJSON is what the caller may list, as JSON, which is remembered: most
 // calls ask what was asked before.
 func (c *Call) ListEventsJSON(ctx context.Context, in ListEventsInput) (json.RawMessage, error) {
+	answer, err := c.listEvents(ctx, in)
+	return answer.json, err
+}
+
+func (c *Call) listEvents(ctx context.Context, in ListEventsInput) (prepared, error) {
 	h := c.Host
 	q, err := in.query()
 	if err != nil {
-		return nil, err
+		return prepared{}, err
 	}
 	q.Listed = !c.mayCall("list_rsvps")
 	now, asked := h.Now(), listing{h.User, q}
@@ -101,11 +106,11 @@ func (c *Call) ListEventsJSON(ctx context.Context, in ListEventsInput) (json.Raw
 	}
 	out, until, err := h.list(ctx, q, now)
 	if err != nil {
-		return nil, err
+		return prepared{}, err
 	}
-	answer := mustJSON(out)
+	answer := prepare(mustJSON(out))
 	if settled {
-		h.Cache.lists.keep(asked, kept[json.RawMessage]{answer, stamp, until})
+		h.Cache.lists.keep(asked, kept[prepared]{answer, stamp, until})
 	}
 	return answer, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"runtime/debug"
 	"slices"
 
@@ -83,12 +84,12 @@ type tool struct {
 	tends                    bool // it sees to what is booked already
 	cards                    bool // what it answers can be shown as cards; see apps.go
 	input, output            *jsonschema.Schema
-	run                      func(context.Context, *Call, mcp.CallToolRequest) (any, error)
+	run                      func(ctx context.Context, c *Call, arguments []byte, header http.Header) (any, error)
 }
 
 func allTools() []tool {
 	return []tool{
-		bind((*Call).ListEventsJSON, tool{name: "list_events", title: "List events", reads: true, cards: true, output: openSchemaOf[ListEventsOutput](),
+		bind((*Call).listEvents, tool{name: "list_events", title: "List events", reads: true, cards: true, output: openSchemaOf[ListEventsOutput](),
 			description: "Lists this host's events by start time, those to come by default; guests are shown the public ones. Free to call."}),
 		free((*Host).GetEvent, tool{name: "get_event", title: "Get an event", reads: true, cards: true,
 			description: "Returns one event with its price and the seats that are left. Free to call."}),
@@ -165,9 +166,9 @@ func bind[In, Out any](run func(*Call, context.Context, In) (Out, error), t tool
 	if t.output == nil {
 		t.output = openSchemaOf[Out]()
 	}
-	t.run = func(ctx context.Context, c *Call, request mcp.CallToolRequest) (any, error) {
+	t.run = func(ctx context.Context, c *Call, arguments []byte, _ http.Header) (any, error) {
 		var in In
-		if err := DecodeInput(request.Params.RawArguments, &in); err != nil {
+		if err := DecodeInput(arguments, &in); err != nil {
 			return nil, err
 		}
 		c.about(in)
@@ -181,12 +182,12 @@ func bind[In, Out any](run func(*Call, context.Context, In) (Out, error), t tool
 // priced binds rsvp_to_event.
 func priced(t tool) tool {
 	t.input, t.output = schemaOf[RSVPInput](), openSchemaOf[RSVP]()
-	t.run = func(ctx context.Context, c *Call, request mcp.CallToolRequest) (any, error) {
+	t.run = func(ctx context.Context, c *Call, arguments []byte, header http.Header) (any, error) {
 		var in RSVPInput
-		if err := DecodeInput(request.Params.RawArguments, &in); err != nil {
+		if err := DecodeInput(arguments, &in); err != nil {
 			return nil, err
 		}
-		return c.RSVP(ctx, in, request.Header.Values)
+		return c.RSVP(ctx, in, header.Values)
 	}
 	return t
 }
@@ -216,41 +217,53 @@ func iconsOf(all ...icon) (icons []mcp.Icon) {
 	return icons
 }
 
-// handler runs a tool and turns whatever comes of it into a result. A panic is
-// an error of this one call.
+// handler is a tool as mcp-go runs it.
 func (t tool) handler(log *slog.Logger) server.ToolHandlerFunc {
-	return func(ctx context.Context, request mcp.CallToolRequest) (result *mcp.CallToolResult, err error) {
+	return func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		c := CallOf(ctx)
 		if c == nil {
 			return nil, errors.New("a tool was called outside of a Host")
 		}
-		c.Tool = t.name
-		ctx, span := tracing.Start(ctx, "tool "+t.name)
-		defer func() {
-			if c.Code != "" {
-				span.Fail(string(c.Code))
-			}
-			span.End()
-		}()
-		defer func() {
-			if r := recover(); r != nil {
-				log.Error("tool panicked", "tool", t.name, "user", c.Host.User, "panic", r, "stack", string(debug.Stack()))
-				result, err = t.result(c, nil, explain(fmt.Errorf("panic: %v", r))), nil
-			}
-		}()
-		if err := c.May(t.name); err != nil {
-			return t.result(c, nil, err), nil
-		}
-		if err := t.refused(c); err != nil {
-			return t.result(c, nil, explain(err)), nil
-		}
-		out, err := t.run(ctx, c, request)
-		var coded *Error
-		if errors.As(err, &coded) && coded.Code == CodeInternal && ctx.Err() == nil { // else the caller is gone
-			log.Error("tool failed", "tool", t.name, "user", c.Host.User, "err", coded.cause)
-		}
-		return t.result(c, c.Shown(out), err), nil
+		return t.answer(ctx, log, c, request.Params.RawArguments, request.Header).result(c), nil
 	}
+}
+
+// outcome is what a tool answers, the same JSON as structured content and as text.
+// Of an unpaid call that JSON is x402's PaymentRequired, byte for byte.
+type outcome struct {
+	prepared
+	failed bool
+}
+
+// answer runs a tool, and turns whatever comes of it into an answer. A panic is an
+// error of this one call.
+func (t tool) answer(ctx context.Context, log *slog.Logger, c *Call, arguments []byte, header http.Header) (o outcome) {
+	c.Tool = t.name
+	ctx, span := tracing.Start(ctx, "tool "+t.name)
+	defer func() {
+		if c.Code != "" {
+			span.Fail(string(c.Code))
+		}
+		span.End()
+	}()
+	defer func() {
+		if r := recover(); r != nil {
+			log.Error("tool panicked", "tool", t.name, "user", c.Host.User, "panic", r, "stack", string(debug.Stack()))
+			o = c.outcome(nil, explain(fmt.Errorf("panic: %v", r)))
+		}
+	}()
+	if err := c.May(t.name); err != nil {
+		return c.outcome(nil, err)
+	}
+	if err := t.refused(c); err != nil {
+		return c.outcome(nil, explain(err))
+	}
+	out, err := t.run(ctx, c, arguments, header)
+	var coded *Error
+	if errors.As(err, &coded) && coded.Code == CodeInternal && ctx.Err() == nil { // else the caller is gone
+		log.Error("tool failed", "tool", t.name, "user", c.Host.User, "err", coded.cause)
+	}
+	return c.outcome(c.Shown(out), err)
 }
 
 // refused says why a call comes at a bad time.
@@ -264,34 +277,40 @@ func (t tool) refused(c *Call) error {
 	return nil
 }
 
-// result is what the client gets: the same JSON as structured content and as
-// text. Of an unpaid call that JSON is x402's PaymentRequired, byte for byte.
-func (t tool) result(c *Call, out any, err error) *mcp.CallToolResult {
-	meta := map[string]any{}
+// outcome is what comes of what a tool returns.
+func (c *Call) outcome(out any, err error) outcome {
 	var coded *Error
 	var payment *PaymentRequired
 	switch {
 	case errors.As(err, &payment):
 		c.Code, c.Required, out = payment.Code, payment, payment
-		meta[x402.MetaError] = payment.PaymentRequired
 	case errors.As(err, &coded):
 		c.Code, out = coded.Code, coded
 	}
-	if c.Receipt != nil {
-		meta[x402.MetaResponse] = c.Receipt
-	}
-	raw, ok := out.(json.RawMessage)
+	answer, ok := out.(prepared)
 	if !ok {
-		raw = mustJSON(out)
+		answer.json = mustJSON(out)
 	}
-	text := string(raw)
+	return outcome{answer, err != nil}
+}
+
+// result is an outcome as mcp-go writes it.
+func (o outcome) result(c *Call) *mcp.CallToolResult {
+	raw, text := o.json, string(o.json)
 	if c.Marks != nil {
 		c.marked, raw, text = raw, c.Marks.structured, c.Marks.text
 	}
 	result := &mcp.CallToolResult{Content: []mcp.Content{mcp.NewTextContent(text)},
-		RawStructuredContent: raw, IsError: err != nil}
-	if payment != nil && payment.Code == "" { // which is the same JSON then
+		RawStructuredContent: raw, IsError: o.failed}
+	meta := map[string]any{}
+	if c.Required != nil {
 		meta[x402.MetaError] = raw
+		if c.Required.Code != "" { // else it is the same JSON
+			meta[x402.MetaError] = c.Required.PaymentRequired
+		}
+	}
+	if c.Receipt != nil {
+		meta[x402.MetaResponse] = c.Receipt
 	}
 	if len(meta) > 0 {
 		result.Meta = mcp.NewMetaFromMap(meta)

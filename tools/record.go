@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Attrs returns what a log says of a call that has been answered. Of what the caller
-// wrote there is nothing but the id of an event, if it may be one.
-func (c *Call) Attrs() (attrs []slog.Attr) {
+// AppendAttrs appends what a log says of a call that has been answered. Of what the
+// caller wrote there is nothing but the id of an event, if it may be one.
+func (c *Call) AppendAttrs(attrs []slog.Attr) []slog.Attr {
 	add := func(key, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(key, value))

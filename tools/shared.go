@@ -3,8 +3,8 @@ package tools
 import (
 	"context"
 	"log/slog"
+	"net/http"
 
-	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 )
 
@@ -29,9 +29,9 @@ func NewSharedServer(version string, log *slog.Logger) *server.MCPServer {
 // shared binds what a [Directory] does.
 func shared[In, Out any](run func(Directory, context.Context, In) (Out, error), t tool) tool {
 	t.input, t.output = inputSchemaOf[In](), openSchemaOf[Out]()
-	t.run = func(ctx context.Context, c *Call, request mcp.CallToolRequest) (any, error) {
+	t.run = func(ctx context.Context, c *Call, arguments []byte, _ http.Header) (any, error) {
 		var in In
-		if err := DecodeInput(request.Params.RawArguments, &in); err != nil {
+		if err := DecodeInput(arguments, &in); err != nil {
 			return nil, err
 		}
 		return run(c.Directory, ctx, in)

@@ -35,6 +35,22 @@ func parts(raw []byte) iter.Seq2[[]byte, span] {
 	}
 }
 
+// Members are the members of an object, each with its name in its quotes, as it is
+// written. raw must be JSON; where it is no object there are none.
+func Members(raw []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		raw := raw[skipSpace(raw, 0):]
+		if raw[0] != '{' {
+			return
+		}
+		for name, value := range parts(raw) {
+			if !yield(name, raw[value.from:value.to]) {
+				return
+			}
+		}
+	}
+}
+
 // skipSpace returns where in JSON something other than space is.
 func skipSpace(raw []byte, at int) int {
 	for raw[at] == ' ' || raw[at] == '\t' || raw[at] == '\r' || raw[at] == '\n' {

@@ -15,7 +15,7 @@ func (h *Hosts) tell(ctx context.Context, took time.Duration) {
 	if c == nil || c.Tool == "" || c.Host == nil { // it called nothing that there is
 		return
 	}
-	attrs := append([]slog.Attr{slog.Duration("dur", took.Round(time.Microsecond)), slog.String("user", c.Host.User)}, c.Attrs()...)
+	attrs := c.AppendAttrs([]slog.Attr{slog.Duration("dur", took.Round(time.Microsecond)), slog.String("user", c.Host.User)})
 	if c.Code != "" {
 		attrs = append(attrs, slog.String("code", string(c.Code)))
 	}
