@@ -34,6 +34,7 @@ export function folder() {
   return folders.at(-1);
 }
 
+environment.CONCIERGE_KEEP_PROGRAMS = "0"; // no copy of the program in each data directory
 environment.CONCIERGE_HOME = folder(); // else the wallet and the purse of whoever runs this
 
 /**

@@ -51,8 +51,8 @@ func (s *Server) isOperators(r *http.Request) bool {
 	if fromHere(r) {
 		return true
 	}
-	token := bearer(r)
-	return s.MetricsToken != "" && token != "" && subtle.ConstantTimeCompare([]byte(token), []byte(s.MetricsToken)) == 1
+	token, want := bearer(r), s.metricsToken()
+	return want != "" && token != "" && subtle.ConstantTimeCompare([]byte(token), []byte(want)) == 1
 }
 
 // fromHere reports whether a request comes from this machine, and is not passed on by

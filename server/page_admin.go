@@ -46,12 +46,13 @@ func (s *Server) mayOperate(r *http.Request) (bool, error) {
 	if err != nil || found.user == "" {
 		return false, err
 	}
-	at := slices.IndexFunc(s.Operators, func(o Operator) bool { return o.User == found.user })
+	operators := s.operators()
+	at := slices.IndexFunc(operators, func(o Operator) bool { return o.User == found.user })
 	if at < 0 {
 		return false, nil
 	}
 	user, err := s.Hosts.Server.User(r.Context(), found.user)
-	return err == nil && user.CreatedAt.Equal(s.Operators[at].Since), err
+	return err == nil && user.CreatedAt.Equal(operators[at].Since), err
 }
 
 // adminView is what the operator's page shows.

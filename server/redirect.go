@@ -19,9 +19,10 @@ const closeRedirects = 5 * time.Second
 // requests that it says it has answered, all others a redirect to the same place over
 // HTTPS. Who watches over the server from this very machine needs no certificate.
 func (s *Server) ServeRedirect(ctx context.Context, l net.Listener, challenge func(http.ResponseWriter, *http.Request) bool) error {
+	conns := newConnections(s.Limits, s.Proxies)
 	web := &http.Server{
 		Handler: s.redirects(challenge), ReadHeaderTimeout: s.patience.header, ReadTimeout: s.patience.read, WriteTimeout: s.patience.read,
-		IdleTimeout: s.patience.idle, MaxHeaderBytes: maxHeader, ConnState: newConnections(s.Limits, s.Proxies).follow,
+		IdleTimeout: s.patience.idle, MaxHeaderBytes: maxHeader, ConnState: conns.follow,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
@@ -31,14 +32,18 @@ func (s *Server) ServeRedirect(ctx context.Context, l net.Listener, challenge fu
 		return err
 	case <-ctx.Done():
 	}
+	err := l.Close() // first, as Serve does
+	if served := <-failed; !errors.Is(served, net.ErrClosed) {
+		err = errors.Join(err, served)
+	}
+	s.linger(ctx, conns) // Shutdown drops who has connected and asked for nothing yet
 	soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeRedirects)
 	defer cancel()
-	err := web.Shutdown(soon)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = web.Close()
+	stopped := web.Shutdown(soon)
+	if errors.Is(stopped, context.DeadlineExceeded) {
+		stopped = web.Close()
 	}
-	<-failed
-	return err
+	return errors.Join(err, stopped)
 }
 
 // watched are the paths at which one watches over the server.

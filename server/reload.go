@@ -11,6 +11,8 @@ type Reloadable struct {
 	Limits       Limits
 	Origins      []string
 	Registration Registration
+	Operators    []Operator
+	MetricsToken string
 }
 
 // live is what holds at a time. It is never changed, only replaced.
@@ -47,6 +49,12 @@ func (s *Server) limits() *limits { return s.live.Load().limits }
 
 // registration says who may register now.
 func (s *Server) registration() Registration { return s.live.Load().Registration }
+
+// operators are those who may see the operator's page now.
+func (s *Server) operators() []Operator { return s.live.Load().Operators }
+
+// metricsToken is what lets who sends it read /metrics now.
+func (s *Server) metricsToken() string { return s.live.Load().MetricsToken }
 
 // origins are the web origins that may call now.
 func (s *Server) origins() []string { return s.live.Load().Origins }

@@ -89,15 +89,9 @@ func (s *Server) AwaitReady(ctx context.Context) error {
 	again := time.NewTicker(250 * time.Millisecond)
 	defer again.Stop()
 	for {
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/readyz", http.NoBody)
-		if err != nil {
+		w, err := s.asked(ctx, "/readyz")
+		if err != nil || w.status == http.StatusOK {
 			return err
-		}
-		r.RemoteAddr = "127.0.0.1:0"
-		w := &inside{header: http.Header{}}
-		s.ServeHTTP(w, r)
-		if w.status == http.StatusOK {
-			return nil
 		}
 		select {
 		case <-ctx.Done():
@@ -105,4 +99,25 @@ func (s *Server) AwaitReady(ctx context.Context) error {
 		case <-again.C:
 		}
 	}
+}
+
+// Alive returns nil if /healthz says that the server is, asked as from this machine.
+func (s *Server) Alive(ctx context.Context) error {
+	w, err := s.asked(ctx, "/healthz")
+	if err == nil && w.status != http.StatusOK {
+		err = fmt.Errorf("/healthz answers %d: %s", w.status, w.body.String())
+	}
+	return err
+}
+
+// asked answers a request of this process.
+func (s *Server) asked(ctx context.Context, path string) (*inside, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+path, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	r.RemoteAddr = "127.0.0.1:0"
+	w := &inside{header: http.Header{}}
+	s.ServeHTTP(w, r)
+	return w, nil
 }

@@ -127,7 +127,7 @@ func New(c Config) *Server {
 	aMinute := cmp.Or(c.Registration.Minute, 30)
 	s := &Server{Config: c, open: newConnections(c.Limits, c.Proxies), patience: defaultPatience(), large: make(chan struct{}, maxLarge), marks: tools.NewMarks(rand.Text()),
 		codes: rate.NewLimiter(rate.Every(time.Minute/time.Duration(aMinute)), aMinute)}
-	s.Reload(Reloadable{c.Limits, c.Origins, c.Registration})
+	s.Reload(Reloadable{c.Limits, c.Origins, c.Registration, c.Operators, c.MetricsToken})
 	s.begun = c.Hosts.Now()
 	s.stopping, s.endListening = context.WithCancel(context.Background())
 	s.mcp = server.NewStreamableHTTPServer(tools.NewServer(c.Version, c.Log),

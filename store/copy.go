@@ -20,7 +20,7 @@ func keepCopy(ctx context.Context, db *sql.DB, path string, version int) error {
 		return err
 	}
 	dir := filepath.Dir(path)
-	temp, err := os.CreateTemp(dir, ".copy-*") // mode 0600; SQLite fills it
+	temp, err := os.CreateTemp(dir, tempCopies+"*") // mode 0600; SQLite fills it
 	if err != nil {
 		return err
 	}

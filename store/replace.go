@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/events-concierge/concierge/payments/crashpoint"
 )
 
 // ErrInUse: a process has the file open.
@@ -45,6 +47,7 @@ func Replace(ctx context.Context, path, from, aside string) (err error) {
 		if err := os.Link(path, aside); err != nil {
 			return err
 		}
+		crashpoint.Hit(crashpoint.RollbackAside)
 	}
 	return errors.Join(os.Rename(from, path), SyncDir(filepath.Dir(path)))
 }

@@ -17,6 +17,39 @@ import (
 	"github.com/events-concierge/concierge/store"
 )
 
+const (
+	// copiesKept is how long copies from before migrations are kept: who would go back
+	// further would lose as much of what Hosts have sold since.
+	copiesKept = 30 * 24 * time.Hour
+	// firstDropped is how long after its start a server first looks for older ones: it
+	// reads all directories for that, and has others to read then.
+	firstDropped = time.Hour
+	dropEvery    = 24 * time.Hour
+)
+
+// dropOldCopies removes copies of Hosts' files that nobody goes back to any more, until
+// stop.
+func dropOldCopies(ctx context.Context, data string, log *slog.Logger) (stop func()) {
+	return tend(ctx, func(ctx context.Context) {
+		for look := time.NewTimer(firstDropped); ; look.Reset(dropEvery) {
+			select {
+			case <-ctx.Done():
+				look.Stop()
+				return
+			case <-look.C:
+			}
+			now := time.Now()
+			switch n, err := store.DropOldCopies(ctx, data, now.Add(-copiesKept), now); {
+			case ctx.Err() != nil:
+			case err != nil:
+				log.Warn("remove old copies from before migrations", "err", err)
+			case n > 0:
+				log.Info("old copies from before migrations are removed", "files", n)
+			}
+		}
+	})
+}
+
 // keepPrograms is how many programs are kept to go back to, if nothing else is said.
 const keepPrograms = 3
 

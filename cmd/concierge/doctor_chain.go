@@ -102,7 +102,7 @@ func (d *doctor) gas(ctx context.Context, s *settling) []finding {
 	if n.remote() || !n.ownGasKey() {
 		return nil // others pay; or it is made up on devnet; or the configuration has failed
 	}
-	key, err := n.ownGas()
+	key, err := d.gasKey()
 	if err != nil {
 		return []finding{failed("gas", "the key can't be opened: "+err.Error(), "see "+envGasKey+", or --gas-keystore and its passphrase in "+envGasPassphrase)}
 	}

@@ -6,11 +6,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/events-concierge/concierge/payments"
+	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/host"
 )
@@ -33,16 +36,20 @@ func failed(check, says, advice string) finding { return finding{checkFailed, ch
 
 // doctor looks at what 'serve' would run with.
 type doctor struct {
-	serve serveOptions
+	serve    serveOptions
+	flags    *pflag.FlagSet // that serve was filled from
+	settings *configured    // and from where
+	gasKey   func() (evm.Key, error)
 
 	// For tests; nil: the real ones.
 	room func(dir string) (free, total uint64, err error)
 	now  func() time.Time
 }
 
-// adopt takes the network of the data directory if none was chosen: its books are of
-// no other.
+// adopt takes what a command was told, and the network of the data directory if none
+// was chosen: its books are of no other.
 func (d *doctor) adopt(cmd *cobra.Command) {
+	d.flags, d.settings = cmd.Flags(), configuredOf(cmd)
 	_, given := os.LookupEnv("CONCIERGE_NETWORK")
 	if given || cmd.Flags().Changed("network") || d.serve.network.name != onDevnet {
 		return
@@ -92,10 +99,13 @@ func (d *doctor) examine(ctx context.Context) (r report) {
 	if d.now == nil {
 		d.now = time.Now
 	}
+	d.gasKey = sync.OnceValues(d.serve.network.ownGas) // to open a keystore takes a while
 	r.findings, r.checks = []finding{}, []check{}
 	secrets := d.openSecrets()
 	r.findings = append(r.findings, d.configuration()...)
+	r.findings = append(r.findings, d.mainnet()...)
 	r.findings = append(r.findings, secrets...)
+	r.findings = append(r.findings, d.certificates()...)
 	r.findings = append(r.findings, d.directory()...)
 	r.findings = append(r.findings, d.disk())
 	var owing []debt

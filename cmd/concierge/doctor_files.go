@@ -32,7 +32,7 @@ func schemas(v host.Versions) schemasJSON {
 func showVersions(out io.Writer, v host.Versions) {
 	fmt.Fprintf(out, "server.db has schema %d%s.\n", v.Server, older(v.Server, v.CurrentServer))
 	for _, version := range slices.Sorted(maps.Keys(v.Hosts)) {
-		fmt.Fprintf(out, "%d Hosts have schema %d%s.\n", v.Hosts[version], version, older(version, v.CurrentHost))
+		fmt.Fprintf(out, "Hosts with schema %d: %d%s.\n", version, v.Hosts[version], older(version, v.CurrentHost))
 	}
 	for _, f := range v.Failed {
 		of := "The file of Host " + f.User

@@ -18,6 +18,7 @@ import (
 type facilitatorOptions struct {
 	addr    string
 	rate    float64
+	proxies proxyFlags
 	network networkFlags
 	data    string
 	secrets secretFlags
@@ -55,6 +56,7 @@ func newFacilitator() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&o.addr, "addr", "127.0.0.1:8403", "address to listen on")
 	cmd.Flags().Float64Var(&o.rate, "rate", 20, "requests a second that one client address may make, in bursts twice as many; 0: any number")
+	o.proxies.add(cmd)
 	o.network.addChain(cmd)
 	o.network.addGas(cmd)
 	cmd.Flags().StringVar(&o.data, "data", "", "data directory with stored secrets (default: those of the environment alone)")
@@ -65,6 +67,10 @@ func newFacilitator() *cobra.Command {
 
 func (o *facilitatorOptions) serve(cmd *cobra.Command, log *slog.Logger) (err error) {
 	ctx := cmd.Context()
+	proxies, err := o.proxies.open()
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", o.addr)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", o.addr, err)
@@ -77,7 +83,7 @@ func (o *facilitatorOptions) serve(cmd *cobra.Command, log *slog.Logger) (err er
 	defer func() { err = errors.Join(err, side.close()) }()
 	fmt.Fprintf(cmd.ErrOrStderr(), "Listening on http://%s (%s, %s; gas is paid by %s)\n", listener.Addr(), o.network.name, side.network, side.gas)
 	f := side.serveOthers(o.rate, log)
-	return serveHTTP(ctx, listener, f, grace, f.Close)
+	return serveHTTP(ctx, listener, proxies.Handler(f), grace, f.Close)
 }
 
 // serveOthers returns this process's facilitator, for others.

@@ -129,3 +129,35 @@ func TestServeHTTPStops(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Behind a proxy each client is counted by itself, if the proxy is declared.
+func TestFacilitatorBehindProxy(t *testing.T) {
+	chain := start(t, "devnet", "--addr", "127.0.0.1:0")
+	refused := func(args ...string) (n int) {
+		t.Helper()
+		alone := start(t, append([]string{"facilitator", "--addr", "127.0.0.1:0", "--rpc", chain.url, "--rate", "0.5"}, args...)...)
+		defer alone.stop()
+		for i := range 50 { // in less than the 100 s in which one client may make so many
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, alone.url+"/supported", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("X-Forwarded-For", fmt.Sprint("192.0.2.", i))
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusTooManyRequests {
+				n++
+			}
+		}
+		return n
+	}
+	if n := refused("--trusted-proxy", "127.0.0.1"); n != 0 {
+		t.Errorf("%d of 50 clients were refused", n)
+	}
+	if refused() == 0 {
+		t.Error("a client that says that it is another is believed")
+	}
+}

@@ -122,6 +122,11 @@ func output(t *testing.T, in string, args ...string) string {
 // post makes a request of the REST API.
 func post(t *testing.T, url, token string, body any) map[string]any {
 	t.Helper()
+	return postBy(t, http.DefaultClient, url, token, body)
+}
+
+func postBy(t *testing.T, client *http.Client, url, token string, body any) map[string]any {
+	t.Helper()
 	raw, err := json.Marshal(body)
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +136,7 @@ func post(t *testing.T, url, token string, body any) map[string]any {
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

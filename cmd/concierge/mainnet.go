@@ -19,7 +19,14 @@ func (s *configured) mainnet(command string, flags *pflag.FlagSet) error {
 	if network == nil || network.Value.String() != onBase || !settles(command) {
 		return nil
 	}
-	var wrong []error
+	if wrong := s.unfitForMainnet(flags); len(wrong) > 0 {
+		return &usageError{errors.Join(wrong...)}
+	}
+	return nil
+}
+
+// unfitForMainnet returns what mainnet refuses; each says what to do behind its colon.
+func (s *configured) unfitForMainnet(flags *pflag.FlagSet) (wrong []error) {
 	if !s.consent {
 		wrong = append(wrong, fmt.Errorf("--network base settles in real money, and needs your consent: put %s = true into %s", consentKey, s.place()))
 	}
@@ -29,10 +36,7 @@ func (s *configured) mainnet(command string, flags *pflag.FlagSet) error {
 	if f := flags.Lookup("registration"); f != nil && f.Value.String() == "open" {
 		wrong = append(wrong, errors.New("--registration open has everybody make wallets on your machine, which --network base does not take: use invite or closed"))
 	}
-	if len(wrong) == 0 {
-		return nil
-	}
-	return &usageError{errors.Join(wrong...)}
+	return wrong
 }
 
 // settles reports whether a command moves money from an account that it holds for

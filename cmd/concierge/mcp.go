@@ -45,6 +45,11 @@ func newMCPHost() *cobra.Command {
 				return err
 			}
 			network.data, files.command = files.data, "mcp host"
+			tracer, endTracing, err := openTracing(ctx, log)
+			if err != nil {
+				return err
+			}
+			defer endTracing()
 			// Payments outlive the signal to stop; so does the chain.
 			side := network.openLate(context.WithoutCancel(ctx), log)
 			defer func() { err = errors.Join(err, side.close()) }()
@@ -62,7 +67,11 @@ func newMCPHost() *cobra.Command {
 			if _, _, err := hosts.Register(ctx, host.Registration{Email: user}); err != nil && !errors.Is(err, store.ErrUserExists) {
 				return err
 			}
-			return hosts.ServeHost(ctx, tools.NewServer(versionName(), log), id, store.ScopeOwner, cmd.InOrStdin(), cmd.OutOrStdout())
+			s := tools.NewServer(versionName(), log)
+			if tracer != nil {
+				s.Use(tools.Traced(tracer))
+			}
+			return hosts.ServeHost(ctx, s, id, store.ScopeOwner, cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVar(&user, "user", "", "email address of the Host's owner")

@@ -73,7 +73,7 @@ func (f *watchFlags) open(ctx context.Context, hosts *host.Hosts, notice io.Writ
 		user, err := hosts.Server.User(ctx, id)
 		switch {
 		case errors.Is(err, store.ErrUserNotFound):
-			fmt.Fprintf(notice, "Nobody has an account with the email of --operator number %d: run 'concierge user add EMAIL', and start the server again.\n", i+1)
+			fmt.Fprintf(notice, "Nobody has an account with the email of --operator number %d: run 'concierge user add EMAIL', and reload the server (SIGHUP) or start it again.\n", i+1)
 			continue
 		case err != nil:
 			return nil, err

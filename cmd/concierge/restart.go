@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/events-concierge/concierge/cmd/internal/handover"
@@ -30,8 +31,9 @@ type restart struct {
 	*handover.Listeners
 	program handover.Program
 	signals *handover.Signals
-	cannot  error  // why there can be no newer process; nil: there can
-	reload  func() // nil: there is nothing to read again
+	watched *handover.Watchdog
+	cannot  error                 // why there can be no newer process; nil: there can
+	reload  func(context.Context) // nil: there is nothing to read again
 	log     *slog.Logger
 }
 
@@ -41,11 +43,15 @@ func openRestart(log *slog.Logger) (*restart, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
+	watched, err := handover.OpenWatchdog()
+	if err != nil {
+		return nil, err
+	}
 	l, err := handover.Open()
 	if err != nil {
 		return nil, err
 	}
-	r := &restart{Listeners: l, program: program, signals: handover.Catch(), log: log}
+	r := &restart{Listeners: l, program: program, signals: handover.Catch(), watched: watched, log: log}
 	if os.Getpid() == 1 {
 		r.cannot = errIsInit
 	}
@@ -74,17 +80,19 @@ func (r *restart) serve(ctx context.Context, web *server.Server, answer func(con
 	serving, over := context.WithCancelCause(ctx)
 	defer over(nil)
 	watching, end := context.WithCancel(ctx)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		r.signals.Run(watching, r.reloaded, func() {
+	var tending sync.WaitGroup
+	tending.Go(func() {
+		r.signals.Run(watching, func() { r.reloaded(watching) }, func() {
 			if r.handOver(watching) {
 				over(server.HandedOver{Hurry: ctx.Done()})
 				end()
 			}
 		})
-	}()
-	defer func() { end(); <-watched }()
+	})
+	tending.Go(func() {
+		r.watched.Run(watching, web.Alive, func(err error) { r.log.Error("systemd's watchdog is not told that the server is well", "err", err) })
+	})
+	defer func() { end(); tending.Wait() }()
 	defer context.AfterFunc(ctx, func() { r.notify("STOPPING=1") })()
 	if err := r.Ready(); err != nil {
 		r.log.Error("say that the server is ready", "err", err)
@@ -115,16 +123,17 @@ func (r *restart) handOver(ctx context.Context) bool {
 		return false
 	}
 	r.log.Info("restart: the new process serves, this one finishes what it has begun", "pid", pid)
-	r.notify(fmt.Sprintf("MAINPID=%d", pid), "READY=1", "STATUS=")
+	// Its watchdog, too, is the new process's from now on, which has just answered.
+	r.notify(fmt.Sprintf("MAINPID=%d", pid), "READY=1", "STATUS=", "WATCHDOG=1")
 	return true
 }
 
 // reloaded has the configuration read again.
-func (r *restart) reloaded() {
+func (r *restart) reloaded(ctx context.Context) {
 	r.notify(handover.Reloading()...)
 	defer r.notify("READY=1")
 	if r.reload != nil {
-		r.reload()
+		r.reload(ctx)
 	}
 }
 

@@ -276,6 +276,47 @@ func copyProgram(t *testing.T, to string) {
 	}
 }
 
+// Who follows sees both processes while there are two, and goes on with the new one.
+func TestTailAcrossRestart(t *testing.T) {
+	chain := start(t, "devnet", "--addr", "127.0.0.1:0", "--log-level", "error")
+	data := t.TempDir()
+	web := serveProcess(t, "concierge", "--data", data, "--rpc", chain.url)
+	id := post(t, web.url+"/api/users", "", map[string]string{"email": "ada@example.org"})["user"].(string)
+	at := web.url + "/mcp/users/" + id
+	get := func(event string) string { return toolLine(1, "get_event", `{"event_id":"`+event+`"}`) }
+	f := follow(t, "--data", data, "--level", "info", "--format", "json", "-n", "0")
+	connected(t, data, 1)
+	shows := func(want string) {
+		t.Helper()
+		for !strings.Contains(f.next(), want) {
+			continue
+		}
+	}
+	var slow slowly // has the old process stay
+	if err := slow.begin(&http.Client{Transport: &http.Transport{}}, at, get("evt_0d"), "event_not_found"); err != nil {
+		t.Fatal(err)
+	}
+	web.restart(t)
+	shows(`"msg":"serving"`) // of the new one, before the old one has ended
+	if note := <-f.notes; !strings.HasPrefix(note, "The server hands over") {
+		t.Errorf("note: %s", note)
+	}
+	rpc(t, at, "get_event", `{"event_id":"evt_0a"}`)
+	shows("evt_0a")
+	if err := slow.end(get("evt_0d")); err != nil {
+		t.Fatal(err)
+	}
+	shows("evt_0d")
+	web.restart(t)
+	shows(`"msg":"serving"`)
+	rpc(t, at, "get_event", `{"event_id":"evt_0b"}`)
+	shows("evt_0b")
+	f.stop()
+	if code := <-f.code; code != 0 {
+		t.Errorf("Ctrl-C ends it with code %d", code)
+	}
+}
+
 // An embedded chain can't be handed over.
 func TestNoRestartWithAnEmbeddedChain(t *testing.T) {
 	web := serveProcess(t, "concierge", "--data", t.TempDir())
@@ -285,14 +326,31 @@ func TestNoRestartWithAnEmbeddedChain(t *testing.T) {
 
 // call calls a tool and wants a text in its answer.
 func call(c *http.Client, url, tool, arguments, want string) error {
-	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%q,"arguments":%s}}`, tool, arguments)
-	req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
+	return callOnce(c, url, strings.NewReader(toolLine(1, tool, arguments)), want)
+}
+
+// callOnce makes a call that no client could send again, for it might book.
+func callOnce(c *http.Client, url string, body io.Reader, want string) error {
+	req, err := toolRequest(url, body)
 	if err != nil {
 		return err
 	}
-	req.GetBody = nil // no client could send it again: it might book
+	req.GetBody = nil
+	return answered(c, req, want)
+}
+
+func toolRequest(url string, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequest(http.MethodPost, url, body)
+	if err != nil {
+		return nil, err
+	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json, text/event-stream")
+	return req, nil
+}
+
+// answered wants a text in what a request is answered.
+func answered(c *http.Client, req *http.Request, want string) error {
 	resp, err := c.Do(req)
 	if err != nil {
 		return err

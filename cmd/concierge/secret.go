@@ -35,7 +35,8 @@ func newSecretPut(o *secretOptions) *cobra.Command {
 		Use:   "put NAME",
 		Short: "Store a secret, in place of one that was there",
 		Long: "Reads the value from standard input (one newline at its end is cut off), or asks for it in a terminal, and\n" +
-			"stores it. A server reads it when it starts. A variable of the environment goes before a stored secret.\n" +
+			"stores it. A server reads it when it starts, and some again when it reloads. A variable of the environment\n" +
+			"goes before a stored secret.\n" +
 			"The key is in --secrets-key-file, which 'concierge secret key' makes; on a desktop one is made in the\n" +
 			"system's keyring. The names: " + strings.Join(storable(), ", ") + ".",
 		Args:              oneSecret,

@@ -222,7 +222,7 @@ func (o *serveOptions) serve(ctx context.Context, notice io.Writer, log *slog.Lo
 	log.Info("serving", "addr", at.main.Addr().String(), "network", string(side.network), "data", o.hosts.data, "version", versionName())
 	web := server.New(c)
 	way.Handler = web
-	next.reload = (&reloader{o.started, o, web, hosts, secure, log}).reload
+	next.reload = (&reloader{o.started, o, web, hosts, side.pool, secure, notice, log}).reload
 	defer watch.run(ctx)()
 	listener, end := secure.begin(ctx, web, at, log)
 	defer end()
@@ -280,10 +280,12 @@ func openHosts(ctx context.Context, h hostsFlags, n *networkFlags, f payments.Fa
 	stopReconciling := tend(ctx, func(ctx context.Context) { hosts.Cashier.Run(ctx, reconcileEvery) })
 	stopKeeping := tend(ctx, func(ctx context.Context) { hosts.KeepUsage(ctx, keepUsageEvery) })
 	stopCopying := keepProgram(ctx, hosts, h.keepPrograms, log)
+	stopDropping := dropOldCopies(ctx, h.data, log)
 	return hosts, func() error {
 		stopReconciling()
 		stopKeeping()
 		stopCopying()
+		stopDropping()
 		last, end := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer end()
 		return errors.Join(hosts.Close(last), stopArchiving())

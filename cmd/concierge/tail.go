@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -116,18 +117,23 @@ type tail struct {
 	client *admin.Client
 	query  admin.Query
 	notes  io.Writer
-	show   func(line []byte) error
+
+	mu   sync.Mutex // held while something is shown: for a while two servers may be followed
+	show func(line []byte) error
 }
 
 // run follows until ctx ends, which is no error. Errors: [admin.ErrNoServer] if there
 // was none to begin with.
 func (t *tail) run(ctx context.Context) error {
-	stream, err := t.client.Logs(ctx, t.query)
-	for ; err == nil; stream, err = t.again(ctx) {
-		t.query.Place, err = t.read(stream)
-		if err != nil || t.query.Once {
-			break
-		}
+	following, stop := context.WithCancel(ctx)
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	defer stop()
+	stream, err := t.client.Logs(following, t.query)
+	for err == nil && stream != nil {
+		ended, from := make(chan error, 1), stream
+		reading.Go(func() { ended <- t.read(from) })
+		stream, err = t.next(following, from, ended)
 	}
 	if ctx.Err() != nil {
 		return nil
@@ -135,17 +141,55 @@ func (t *tail) run(ctx context.Context) error {
 	return err
 }
 
+// next returns what to follow after a stream: that of the process to which the server
+// hands over, beside the one before, or whatever there is when the stream has ended. It
+// returns nil if no more is wanted.
+func (t *tail) next(ctx context.Context, stream *admin.Stream, ended <-chan error) (*admin.Stream, error) {
+	if t.query.Once {
+		return nil, <-ended
+	}
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		select {
+		case err := <-ended:
+			if err != nil {
+				return nil, err
+			}
+			t.query.Place = stream.Place()
+			return t.again(ctx)
+		case <-look.C:
+		}
+		if !stream.Replaced() {
+			continue
+		}
+		q := t.query
+		q.Place = admin.Place{Run: stream.Run}
+		switch after, err := t.client.Logs(ctx, q); {
+		case err != nil: // it is looked at again, or the stream ends as well
+		case after.Run == stream.Run:
+			_ = after.Close()
+		default:
+			fmt.Fprintln(t.notes, "The server hands over to a new process. What follows is all since the start of that, and what the old one still does.")
+			return after, nil
+		}
+	}
+}
+
 // read shows records until the stream ends. The error is of showing them: whoever
 // reads may have gone.
-func (t *tail) read(stream *admin.Stream) (admin.Place, error) {
+func (t *tail) read(stream *admin.Stream) error {
 	defer stream.Close()
 	for {
 		line, err := stream.Next()
 		if err != nil { // of whatever kind: what came is shown, and the rest is asked for again
-			return stream.Place(), nil
+			return nil
 		}
-		if err := t.show(line); err != nil {
-			return stream.Place(), err
+		t.mu.Lock()
+		err = t.show(line)
+		t.mu.Unlock()
+		if err != nil {
+			return err
 		}
 	}
 }

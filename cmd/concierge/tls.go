@@ -151,17 +151,28 @@ func (t *tlsFlags) openFiles(log *slog.Logger) (*secured, error) {
 	return s, nil
 }
 
-func (t *tlsFlags) openManaged(data string, at *listeners, log *slog.Logger) (*secured, error) {
-	o := certificates.Options{Domains: t.domains, Dir: filepath.Join(data, certificatesDir), Directory: t.directory, Email: t.email, Log: log}
-	if t.ca != "" {
-		pem, err := os.ReadFile(t.ca)
-		if err != nil {
-			return nil, fmt.Errorf("--acme-ca: %w", err)
-		}
-		if o.Roots = x509.NewCertPool(); !o.Roots.AppendCertsFromPEM(pem) {
-			return nil, misuse("--acme-ca %s: there is no certificate in PEM in it", t.ca)
-		}
+// options are those of ACME, in a data directory.
+func (t *tlsFlags) options(data string) (certificates.Options, error) {
+	o := certificates.Options{Domains: t.domains, Dir: filepath.Join(data, certificatesDir), Directory: t.directory, Email: t.email}
+	if t.ca == "" {
+		return o, nil
 	}
+	pem, err := os.ReadFile(t.ca)
+	if err != nil {
+		return o, fmt.Errorf("--acme-ca: %w", err)
+	}
+	if o.Roots = x509.NewCertPool(); !o.Roots.AppendCertsFromPEM(pem) {
+		return o, misuse("--acme-ca %s: there is no certificate in PEM in it", t.ca)
+	}
+	return o, nil
+}
+
+func (t *tlsFlags) openManaged(data string, at *listeners, log *slog.Logger) (*secured, error) {
+	o, err := t.options(data)
+	if err != nil {
+		return nil, err
+	}
+	o.Log = log
 	o.Host, o.TLSPort = hostPort(at.main)
 	if at.http != nil {
 		var host string

@@ -140,6 +140,30 @@ func TestTraceOfAPayment(t *testing.T) {
 	}
 }
 
+// Over stdio each call of a tool is a trace of its own.
+func TestTraceOverStdio(t *testing.T) {
+	c := newCollector(t)
+	output(t, hello+toolLine(1, "create_event", `{"title":"An evening","starts_at":"2030-01-01T00:00:00Z","price":"2.50"}`)+toolLine(2, "get_event", `{"event_id":"evt_none"}`),
+		"mcp", "host", "--user", "ada@example.org", "--data", t.TempDir())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	traces := map[string]bool{}
+	for _, tool := range []string{"tool create_event", "tool get_event"} {
+		at := slices.IndexFunc(c.spans, func(s spanSeen) bool { return s.Name == tool })
+		if at < 0 {
+			t.Fatalf("no %s in %+v", tool, c.spans)
+		}
+		root := slices.IndexFunc(c.spans, func(s spanSeen) bool { return s.SpanID == c.spans[at].ParentSpanID })
+		if root < 0 || c.spans[root].Name != "stdio tools/call" || c.spans[root].ParentSpanID != "" || c.spans[root].TraceID != c.spans[at].TraceID {
+			t.Errorf("above %s: %+v", tool, c.spans)
+		}
+		traces[c.spans[at].TraceID] = true
+	}
+	if len(traces) != 2 || !strings.Contains(c.raw.String(), "event_not_found") || strings.Contains(c.raw.String(), "@example.org") {
+		t.Errorf("%d traces, %s", len(traces), c.raw.String())
+	}
+}
+
 // A collector that is away, or does not take what it is sent, costs one line of the log.
 func TestTracesGoNowhere(t *testing.T) {
 	for name, endpoint := range map[string]string{"away": "http://127.0.0.1:1/s3cret", "refusing": refusing(t) + "/s3cret"} {

@@ -1,5 +1,5 @@
-// Package crashpoint names the steps of a payment at which a test may kill the
-// process, as kill -9 would. It does nothing unless the program is built with
+// Package crashpoint names the steps of a payment, and of a rollback, at which a test
+// may kill the process, as kill -9 would. It does nothing unless the program is built with
 // the tag "crashpoint"; the product never is.
 package crashpoint
 
@@ -31,6 +31,20 @@ const (
 	RefundBooked Point = "refund_booked" // that is in the Host's file
 )
 
-// Points are all of them.
+// Points are all steps of payments.
 var Points = []Point{Claimed, Verified, Held, Submitted, Found, Booked, Released,
 	RefundNoted, RefundOwed, RefundSigned, RefundFound, RefundBooked}
+
+// The steps of a rollback: the first and the last of it, and those of each file in
+// between.
+const (
+	RollbackBegun    Point = "rollback_begun"    // the data directory says that one is under way
+	RollbackMade     Point = "rollback_made"     // the file that is to be there is beside the one that is
+	RollbackNoted    Point = "rollback_noted"    // the server's file knows that a Host has to be looked after
+	RollbackAside    Point = "rollback_aside"    // the file of before has its name for later
+	RollbackReplaced Point = "rollback_replaced" // the new one is in its place
+	RollbackDropped  Point = "rollback_dropped"  // the copies that were used up are gone
+)
+
+// RollbackPoints are all steps of rollbacks.
+var RollbackPoints = []Point{RollbackBegun, RollbackMade, RollbackNoted, RollbackAside, RollbackReplaced, RollbackDropped}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/events-concierge/concierge/payments"
@@ -25,7 +26,7 @@ const (
 // Client is one remote facilitator. Safe for concurrent use.
 type Client struct {
 	url        url.URL
-	credential Credential
+	credential atomic.Pointer[Credential] // never nil; it may point to nil
 	http       http.Client
 
 	// Observe, if it is there, is told what the facilitator was asked (supported,
@@ -46,7 +47,9 @@ func NewClient(address string, c Credential) (*Client, error) {
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	u.RawPath = ""
-	return &Client{url: *u, credential: c, http: newHTTP()}, nil
+	client := &Client{url: *u, http: newHTTP()}
+	client.credential.Store(&c)
+	return client, nil
 }
 
 // Host returns the facilitator's host, with its port if the URL has one.
@@ -174,7 +177,8 @@ func names(payer string, p x402.Payment) bool {
 var reasonWord = regexp.MustCompile(`^[a-z0-9_]{1,80}$`)
 
 func (c *Client) isReason(r x402.Reason) bool {
-	return reasonWord.MatchString(string(r)) && (c.credential == nil || !c.credential.in(string(r)))
+	credential := *c.credential.Load()
+	return reasonWord.MatchString(string(r)) && (credential == nil || !credential.in(string(r)))
 }
 
 func (c *Client) post(ctx context.Context, op string, p x402.Payment, r x402.Requirements, limit int) (answer, error) {

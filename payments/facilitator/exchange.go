@@ -77,8 +77,8 @@ func (c *Client) ask(ctx context.Context, method, op string, body []byte, limit 
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if c.credential != nil {
-		value, err := c.credential.authorization(method, &target)
+	if credential := *c.credential.Load(); credential != nil {
+		value, err := credential.authorization(method, &target)
 		if err != nil {
 			return answer{}, c.errorf(op, "%w: %w", errNotSent, err)
 		}

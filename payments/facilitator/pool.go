@@ -45,6 +45,7 @@ type Pool struct {
 	network x402.Network
 	now     func() time.Time
 	log     *slog.Logger
+	adopted chan struct{} // has one when Run is to refresh at once
 
 	mu      sync.Mutex
 	members []*member
@@ -74,11 +75,31 @@ type member struct {
 // NewPool returns the Pool of these facilitators for payments on one network.
 // Nobody is asked to do anything before a [Pool.Refresh].
 func NewPool(network x402.Network, clients []*Client, now func() time.Time, log *slog.Logger) *Pool {
-	p := &Pool{network: network, now: now, log: log, tried: recent[try, bool]{size: maxTried}}
+	p := &Pool{network: network, now: now, log: log, adopted: make(chan struct{}, 1), tried: recent[try, bool]{size: maxTried}}
 	for _, c := range clients {
 		p.members = append(p.members, &member{Client: c})
 	}
 	return p
+}
+
+// Adopt has requests from now on made with the credentials of other clients, which are
+// of the same facilitators in the same order; else it is an error, and nothing changes.
+func (p *Pool) Adopt(clients []*Client) error {
+	same := func(m *member, c *Client) bool { return m.url == c.url }
+	if !slices.EqualFunc(p.members, clients, same) {
+		return errors.New("the credentials are of other facilitators")
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, m := range p.members {
+		m.credential.Store(clients[i].credential.Load())
+		m.failing = time.Time{} // it may have been for the old one
+	}
+	select {
+	case p.adopted <- struct{}{}:
+	default: // Run is about to look anyway
+	}
+	return nil
 }
 
 // Refresh asks all facilitators what they support. One that does not answer is
@@ -130,6 +151,7 @@ func (p *Pool) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-p.adopted:
 		case <-time.After(pause):
 		}
 		pause = refreshEvery

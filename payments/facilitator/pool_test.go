@@ -398,3 +398,53 @@ func TestPoolRun(t *testing.T) {
 		}
 	})
 }
+
+// Another credential is shown from the next request on, to the same facilitator only.
+func TestPoolAdopts(t *testing.T) {
+	rec := newRecord(t)
+	shown := make(chan string, 10)
+	with := func(address, token string) []*facilitator.Client {
+		t.Helper()
+		var credential facilitator.Credential
+		if token != "" {
+			rec.secret(token)
+			var err error
+			if credential, err = facilitator.NewBearer("x402.example.org", token); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, err := facilitator.NewClient(address, credential)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.SetTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			shown <- r.Header.Get("Authorization")
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(both))}, nil
+		}))
+		return []*facilitator.Client{c}
+	}
+	const address = "https://x402.example.org/facilitator"
+	pool := facilitator.NewPool(x402.BaseSepolia, with(address, "the-first-token"), time.Now, rec.logger(t))
+	for _, c := range []struct {
+		clients []*facilitator.Client
+		shown   string // "refused": they are not taken
+	}{
+		{with(address, "the-next-token"), "Bearer the-next-token"},
+		{with("https://x402.example.org/other", "another-token"), "refused"},
+		{append(with(address, "another-token"), with(address, "another-token")...), "refused"},
+		{nil, "refused"},
+		{with(address, ""), ""},
+	} {
+		if err := pool.Adopt(c.clients); (err != nil) != (c.shown == "refused") {
+			t.Errorf("%q: %v", c.shown, err)
+		} else if err != nil {
+			continue
+		}
+		if err := pool.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-shown; got != c.shown {
+			t.Errorf("shown %q, want %q", got, c.shown)
+		}
+	}
+}

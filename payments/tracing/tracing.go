@@ -1,6 +1,6 @@
 // Package tracing begins spans of OpenTelemetry for the parts of a request. It has no
 // state and no configuration: whoever accepts a request begins a trace with
-// [Accept], and everything below that goes on with [Start] in the context that it was
+// [Accept] or [Begin], and everything below that goes on with [Start] in the context that it was
 // given. Where nothing is traced, a context has no span that records, and Start costs
 // a look at it.
 //
@@ -28,11 +28,15 @@ type Span struct{ span trace.Span }
 // Accept begins the span of a request that came in, below the one that its headers
 // name (W3C Trace Context), if they name one.
 func Accept(ctx context.Context, from trace.TracerProvider, r *http.Request) (context.Context, *Span) {
+	return Begin(propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header)), from, "request")
+}
+
+// Begin begins the span of a request that came in another way.
+func Begin(ctx context.Context, from trace.TracerProvider, name string) (context.Context, *Span) {
 	if from == nil {
 		return ctx, nil
 	}
-	ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
-	ctx, span := from.Tracer(scope).Start(ctx, "request", trace.WithSpanKind(trace.SpanKindServer))
+	ctx, span := from.Tracer(scope).Start(ctx, name, trace.WithSpanKind(trace.SpanKindServer))
 	if !span.IsRecording() {
 		return ctx, nil
 	}

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 )
@@ -81,13 +83,17 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 
 // Logs asks for records. Close what it returns. Errors: [ErrNoServer].
 func (c *Client) Logs(ctx context.Context, q Query) (*Stream, error) {
+	at, err := os.Lstat(c.path) // before it answers, as another may be there afterwards
+	if err != nil {
+		return nil, fmt.Errorf("%w (%w)", ErrNoServer, err)
+	}
 	resp, err := c.Get(ctx, "/v1/logs?"+q.Encode())
 	if err != nil {
 		return nil, err
 	}
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, maxLine)
-	return &Stream{Run: resp.Header.Get(headerRun), body: resp.Body, lines: lines, after: q.After}, nil
+	return &Stream{Run: resp.Header.Get(headerRun), body: resp.Body, lines: lines, after: q.After, path: c.path, at: at}, nil
 }
 
 // Stream is records as they come.
@@ -96,6 +102,8 @@ type Stream struct {
 	body  io.Closer
 	lines *bufio.Scanner
 	after uint64
+	path  string
+	at    fs.FileInfo // the socket
 }
 
 // Next returns the next record as a line of JSON, which holds until the next call. It
@@ -117,6 +125,13 @@ func (s *Stream) Next() ([]byte, error) {
 	}
 	s.after = max(s.after, r.Seq)
 	return line, nil
+}
+
+// Replaced reports whether another server is found at the socket by now, as when this
+// one has handed over. What this one still does goes on coming.
+func (s *Stream) Replaced() bool {
+	now, err := os.Lstat(s.path)
+	return err == nil && !os.SameFile(now, s.at)
 }
 
 // Place returns where the stream is, to go on from there.

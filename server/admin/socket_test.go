@@ -128,8 +128,16 @@ func TestListen(t *testing.T) {
 	if _, err := Listen(t.Context(), data, false); !errors.Is(err, ErrTaken) {
 		t.Errorf("a live one: %v", err)
 	}
+	old, err := clientOf(t, data).Logs(t.Context(), Query{})
+	if err != nil || old.Replaced() {
+		t.Fatal("it is replaced by nobody", err)
+	}
+	defer old.Close()
 	after := NewLog()
 	startAdmin(t, data, after, true)
+	if !old.Replaced() {
+		t.Error("it is not told that another has the socket")
+	}
 	stop()
 	if s, err := clientOf(t, data).Status(t.Context()); err != nil || s.Run != after.Run {
 		t.Errorf("after it was handed over: %+v, %v", s, err)

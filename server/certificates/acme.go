@@ -161,9 +161,10 @@ func (m *Managed) Challenge(w http.ResponseWriter, r *http.Request) bool {
 
 // Certificate is what there is for a domain.
 type Certificate struct {
-	Domain   string
-	NotAfter time.Time // zero: there is none
-	Err      error     // why there is none
+	Domain    string
+	NotBefore time.Time
+	NotAfter  time.Time // zero: there is none
+	Err       error     // why there is none
 }
 
 // All returns what there is for each domain.
@@ -174,7 +175,7 @@ func (m *Managed) All() (all []Certificate) {
 		c := Certificate{Domain: domain, Err: hidden(m.failed[domain], m.Email)}
 		for _, known := range m.cache.AllMatchingCertificates(domain) {
 			if known.Leaf != nil && known.Leaf.NotAfter.After(c.NotAfter) {
-				c.NotAfter = known.Leaf.NotAfter
+				c.NotBefore, c.NotAfter = known.Leaf.NotBefore, known.Leaf.NotAfter
 			}
 		}
 		all = append(all, c)

@@ -41,9 +41,9 @@ func (f *Files) Reload() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.read = read // broken ones are tried again when they change
-	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+	pair, err := readPair(f.cert, f.key)
 	if err != nil {
-		return fmt.Errorf("certificate %s with key %s: %w", f.cert, f.key, err)
+		return err
 	}
 	f.current = &pair
 	return nil
@@ -112,7 +112,7 @@ func (f *Files) Ready(context.Context) error {
 func (f *Files) All() (all []Certificate) {
 	leaf := f.now().Leaf
 	for _, name := range leaf.DNSNames {
-		all = append(all, Certificate{Domain: name, NotAfter: leaf.NotAfter})
+		all = append(all, Certificate{Domain: name, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter})
 	}
 	return all
 }

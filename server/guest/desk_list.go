@@ -38,10 +38,18 @@ type toolList struct {
 // Tools asks all Hosts for their tools, and returns them after the Desk's own.
 // It waits until ctx ends, at most 3 s, and the Hosts go on being asked. Those of a
 // Host that has not answered are as they last were; Unreachable may have why.
-func (d *Desk) Tools(ctx context.Context) []Tool {
+func (d *Desk) Tools(ctx context.Context) []Tool { return d.toolsOf(ctx, listFresh) }
+
+// toolsFor is Tools when one is wanted that is not known: a Host that was out of reach
+// a moment ago may have it, and is asked again however short that is ago.
+func (d *Desk) toolsFor(ctx context.Context) []Tool { return d.toolsOf(ctx, 0) }
+
+// toolsOf is Tools, with the pause after which a Host is asked again that gave no
+// answer.
+func (d *Desk) toolsOf(ctx context.Context, again time.Duration) []Tool {
 	ctx, cancel := context.WithTimeout(ctx, listWait)
 	defer cancel()
-	for _, answered := range d.refresh(listFresh) {
+	for _, answered := range d.refresh(listFresh, again) {
 		select {
 		case <-answered:
 		case <-ctx.Done():
@@ -55,17 +63,17 @@ func (d *Desk) Tools(ctx context.Context) []Tool {
 	return d.known()
 }
 
-// refresh has the Hosts asked that were last asked so long ago, or without an
-// answer, and returns a channel for each that is being asked, which is closed when
+// refresh has the Hosts asked that were last asked so long ago, or again ago without
+// an answer, and returns a channel for each that is being asked, which is closed when
 // it has answered.
-func (d *Desk) refresh(after time.Duration) []<-chan struct{} {
+func (d *Desk) refresh(after, again time.Duration) []<-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var all []<-chan struct{}
 	now := d.Now()
 	for h, l := range d.lists {
 		age := now.Sub(l.asked)
-		if due := age >= after || l.err != nil && age >= listFresh; due && l.asking == nil && d.life.Err() == nil {
+		if due := age >= after || l.err != nil && age >= again; due && l.asking == nil && d.life.Err() == nil {
 			l.asking, l.asked = make(chan struct{}), now
 			d.asking.Go(func() {
 				tools, err := h.tools(d.life)

@@ -50,7 +50,7 @@ func (d *Desk) known() []Tool {
 }
 
 func (d *Desk) find(ctx context.Context, name string) (Tool, error) {
-	for _, list := range []func() []Tool{d.known, func() []Tool { return d.Tools(ctx) }} {
+	for _, list := range []func() []Tool{d.known, func() []Tool { return d.toolsFor(ctx) }} {
 		for _, t := range list() {
 			if t.Name == name && t.Host != nil {
 				return t, nil

@@ -117,7 +117,7 @@ const maxFoundURL = 500
 
 // isShared reports whether a Host finds the events of others, and has none itself.
 func (d *Desk) isShared(ctx context.Context, h *Host) bool {
-	d.refresh(listStale)
+	d.refresh(listStale, listFresh)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	l := d.lists[h]

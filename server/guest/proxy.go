@@ -65,10 +65,10 @@ func NewProxy(open func(context.Context) (*Desk, error), o ProxyOptions) *Proxy 
 	p := &Proxy{ProxyOptions: o, opened: make(chan struct{}), parked: map[string]*flight{}, tickets: map[string]ticket{}, questions: map[int64]*question{}, pages: map[int64]bool{}}
 	p.life, p.stop = context.WithCancel(context.Background())
 	hooks := &server.Hooks{}
-	hooks.AddBeforeListTools(func(ctx context.Context, _ any, _ *mcp.ListToolsRequest) { p.list(ctx) })
+	hooks.AddBeforeListTools(func(ctx context.Context, _ any, _ *mcp.ListToolsRequest) { p.list(ctx, (*Desk).Tools) })
 	hooks.AddBeforeCallTool(func(ctx context.Context, _ any, r *mcp.CallToolRequest) {
-		if _, ok := p.current()[r.Params.Name]; !ok { // a client may know it from another day
-			p.list(ctx)
+		if _, ok := p.current()[r.Params.Name]; !ok { // a client may know it from another day, or its Host was down
+			p.list(ctx, (*Desk).toolsFor)
 		}
 	})
 	p.server = server.NewMCPServer("events-concierge-guest", o.Version, server.WithTitle("Events Concierge (guest)"),
@@ -78,7 +78,7 @@ func NewProxy(open func(context.Context) (*Desk, error), o ProxyOptions) *Proxy 
 		defer close(p.opened)
 		if p.desk, p.err = open(p.life); p.err == nil {
 			p.desk.OnChange(p.announce)
-			p.desk.refresh(0)
+			p.desk.refresh(0, 0)
 		}
 	})
 	return p
@@ -123,11 +123,11 @@ func (p *Proxy) open(ctx context.Context) (*Desk, error) {
 }
 
 // list brings the list of tools up to date, as far as the Hosts answer in time.
-func (p *Proxy) list(ctx context.Context) {
+func (p *Proxy) list(ctx context.Context, tools func(*Desk, context.Context) []Tool) {
 	ctx, cancel := p.Within(ctx, listWait)
 	defer cancel()
 	if desk, err := p.open(ctx); err == nil {
-		p.publish(desk.Tools(ctx))
+		p.publish(tools(desk, ctx))
 	}
 }
 

@@ -40,7 +40,7 @@ func (p *Proxy) call(ctx context.Context, name string, request mcp.CallToolReque
 	if err != nil {
 		return resultOf(name, Result{Failed: true, Err: err}, "")
 	}
-	desk.refresh(listStale)
+	desk.refresh(listStale, listFresh)
 	said := p.heard(inTime, desk, request)
 	args := request.Params.RawArguments
 	r := p.use(ctx, inTime, name, args)

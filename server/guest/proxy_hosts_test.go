@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,6 +74,38 @@ func TestHostsComeLate(t *testing.T) {
 		t.Errorf("tools: %v", got)
 	}
 	if text, _, _ := use(t, s, "wallet", nil); !strings.Contains(text, "The host "+url+" has answered") {
+		t.Errorf("got %s", text)
+	}
+}
+
+// A tool of a Host that could not be listed is called as soon as the Host is back,
+// however short that is after.
+func TestHostComesBack(t *testing.T) {
+	var up atomic.Bool
+	p := &puppet{answer: always(says(`{"from":"it"}`)), tools: toolList("play")}
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !up.Load() {
+			http.Error(w, "down", http.StatusServiceUnavailable)
+			return
+		}
+		p.ServeHTTP(w, r)
+	}))
+	t.Cleanup(web.Close)
+	c, at := config(t, nil), time.Unix(1_750_000_000, 0)
+	c.Now = func() time.Time { return at }
+	desk := guest.NewDesk(c)
+	if _, err := desk.Add(web.URL); err != nil {
+		t.Fatal(err)
+	}
+	s := clientOf(t, desk, guest.ProxyOptions{}, nil, "2025-06-18")
+	if got := namesOf(listTools(t, s)); len(got) > 0 {
+		t.Fatalf("tools: %v", got)
+	}
+	if _, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: "play"}); err == nil {
+		t.Error("a tool of nobody's is called")
+	}
+	up.Store(true)
+	if text, got, failed := use(t, s, "play", nil); failed || got["from"] != "it" {
 		t.Errorf("got %s", text)
 	}
 }

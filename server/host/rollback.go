@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/events-concierge/concierge/payments/crashpoint"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/store"
 )
@@ -273,6 +274,7 @@ func (r *Rollback) Do(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("begin a rollback: %w", err)
 		}
+		crashpoint.Hit(crashpoint.RollbackBegun)
 	}
 	if err := r.takeHosts(ctx); err != nil {
 		return err
@@ -288,6 +290,7 @@ func (r *Rollback) Do(ctx context.Context) error {
 	if err := r.dropCopies(ctx); err != nil {
 		return err
 	}
+	crashpoint.Hit(crashpoint.RollbackDropped)
 	return errors.Join(os.Remove(r.path(rollingBackFile)), store.SyncDir(r.dir))
 }
 
@@ -327,6 +330,7 @@ func (r *Rollback) take(ctx context.Context, b store.Back, u store.User, s *stor
 	if err := b.Make(ctx, temp, u.WalletAddress, store.Options{Now: r.now}); err != nil {
 		return errors.Join(err, removeAll(temp))
 	}
+	crashpoint.Hit(crashpoint.RollbackMade)
 	if b.Way == store.BackCopy && u.ID != "" {
 		if err := b.Reopen(ctx, temp, s.Claims(), u.ID); err != nil {
 			return errors.Join(err, removeAll(temp))
@@ -334,12 +338,17 @@ func (r *Rollback) take(ctx context.Context, b store.Back, u store.User, s *stor
 		if err := s.Note(ctx, u.ID); err != nil {
 			return errors.Join(err, removeAll(temp))
 		}
+		crashpoint.Hit(crashpoint.RollbackNoted)
 	}
 	aside := b.Path + ".replaced-" + r.stamp
 	if err := os.Remove(aside); err != nil && !errors.Is(err, fs.ErrNotExist) { // it was linked and not replaced
 		return err
 	}
-	return store.Replace(ctx, b.Path, temp, aside)
+	if err := store.Replace(ctx, b.Path, temp, aside); err != nil {
+		return err
+	}
+	crashpoint.Hit(crashpoint.RollbackReplaced)
+	return nil
 }
 
 // dropCopies removes the copies from before the migrations that are undone: before the

@@ -24,7 +24,7 @@ type Process struct {
 	Done  chan struct{} // closed when it has ended and has been waited for
 }
 
-var listening = regexp.MustCompile(`^Listening on (http://\S+)`)
+var listening = regexp.MustCompile(`^Listening on (https?://\S+)`)
 
 // Start starts a program; what it prints goes to log.
 func Start(program string, args, env []string, log io.Writer) (*Process, error) {
@@ -35,7 +35,8 @@ func Start(program string, args, env []string, log io.Writer) (*Process, error) 
 			p.Cmd.Env = append(p.Cmd.Env, v)
 		}
 	}
-	p.Cmd.Env = append(p.Cmd.Env, env...)
+	// It is started many times, and each data directory would get a copy of it.
+	p.Cmd.Env = append(append(p.Cmd.Env, "CONCIERGE_KEEP_PROGRAMS=0"), env...)
 	pipe, err := p.Cmd.StderrPipe()
 	if err != nil {
 		return nil, err
