@@ -44,8 +44,8 @@ func (h *Host) State() (state string, settled bool) {
 // the stamp is zero.
 func (h *Host) Stamp() (s Stamp, settled bool) {
 	info, err := os.Stat(h.path + "-wal")
-	s.log = err == nil
-	if err != nil {
+	s.log = err == nil && info.Size() > 0 // an empty one comes and goes with whoever has the file open
+	if !s.log {
 		if info, err = os.Stat(h.path); err != nil {
 			return Stamp{}, false
 		}
