@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 )
@@ -22,7 +21,12 @@ const unfinishedFor = 24 * time.Hour
 // those in it. It returns how many copies that were. One whose file is gone stays: who
 // has moved the file may be about to put the copy in its place.
 func DropOldCopies(ctx context.Context, dir string, before, now time.Time) (n int, err error) {
-	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = root.Close() }()
+	err = fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && d != nil: // it has gone meanwhile
 			return nil
@@ -37,7 +41,7 @@ func DropOldCopies(ctx context.Context, dir string, before, now time.Time) (n in
 		of, isCopy := copyIn(path)
 		switch {
 		case isCopy:
-			if _, err := os.Lstat(of); err != nil {
+			if _, err := root.Lstat(of); err != nil {
 				return nil
 			}
 		case strings.HasPrefix(d.Name(), tempCopies):
@@ -48,7 +52,7 @@ func DropOldCopies(ctx context.Context, dir string, before, now time.Time) (n in
 		if info, err := d.Info(); err != nil || !info.ModTime().Before(old) {
 			return nil // what has gone is gone
 		}
-		switch err := os.Remove(path); {
+		switch err := root.Remove(path); {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil
 		case err != nil:
