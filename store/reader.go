@@ -43,13 +43,14 @@ func newReader(connect func(context.Context) (*sql.Conn, error), first *sql.Conn
 
 // do runs f on a connection of its own.
 func (r *reader) do(ctx context.Context, f func(context.Context, *statements) error) error {
+	c, err := r.take(ctx) // to wait for it holds nothing up, and is as long as the caller likes
+	if err != nil {
+		return err
+	}
+	defer r.give(c)
 	limited, cancel := context.WithTimeout(ctx, maxRead)
 	defer cancel()
-	c, err := r.take(limited)
-	if err == nil {
-		defer r.give(c)
-		err = f(limited, c.statements)
-	}
+	err = f(limited, c.statements)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return fmt.Errorf("reading took longer than %v", maxRead)
 	}
