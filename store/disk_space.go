@@ -5,12 +5,11 @@ package store
 import "syscall"
 
 // DiskSpace returns how many bytes of the disk of a directory are left for this
-// process, and how many it has; ok is false where nobody knows.
-func DiskSpace(dir string) (free, size int64, ok bool) {
+// process, and how many it has. Errors: [errors.ErrUnsupported] where nobody knows.
+func DiskSpace(dir string) (free, size uint64, err error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {
-		return 0, 0, false
+		return 0, 0, err
 	}
-	block := int64(s.Bsize)
-	return int64(s.Bavail) * block, int64(s.Blocks) * block, true // #nosec G115 -- no disk has that many bytes
+	return uint64(max(s.Bavail, 0)) * uint64(s.Bsize), uint64(s.Blocks) * uint64(s.Bsize), nil // #nosec G115 -- a block has no size below zero
 }

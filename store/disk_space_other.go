@@ -2,6 +2,8 @@
 
 package store
 
+import "errors"
+
 // DiskSpace returns how many bytes of the disk of a directory are left for this
-// process, and how many it has; ok is false where nobody knows.
-func DiskSpace(string) (free, size int64, ok bool) { return 0, 0, false }
+// process, and how many it has. Errors: [errors.ErrUnsupported] where nobody knows.
+func DiskSpace(string) (free, size uint64, err error) { return 0, 0, errors.ErrUnsupported }

@@ -16,6 +16,7 @@ import (
 	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/host"
+	"github.com/events-concierge/concierge/store"
 )
 
 // finding is one line of what doctor finds of the server's surroundings.
@@ -94,7 +95,7 @@ func debts(ctx context.Context, h *host.Hosts, open []host.Unfinished) (all []de
 // examine makes all checks. Those that ask others are made at once and end in time.
 func (d *doctor) examine(ctx context.Context) (r report) {
 	if d.room == nil {
-		d.room = roomOn
+		d.room = store.DiskSpace
 	}
 	if d.now == nil {
 		d.now = time.Now

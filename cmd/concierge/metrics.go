@@ -43,7 +43,7 @@ type watch struct {
 	disk    atomic.Pointer[diskSpace]
 }
 
-type diskSpace struct{ free, size int64 }
+type diskSpace struct{ free, size uint64 }
 
 // newWatch returns what watches over a server that is about to start. end exports what
 // was traced last.
@@ -159,7 +159,7 @@ func (w *watch) archive(c *server.Config, hosts *host.Hosts) {
 // room watches the disk.
 func (w *watch) room(c *server.Config, dir string) {
 	look := func(context.Context) {
-		if free, size, ok := store.DiskSpace(dir); ok {
+		if free, size, err := store.DiskSpace(dir); err == nil {
 			w.disk.Store(&diskSpace{free, size})
 		}
 	}
@@ -171,7 +171,7 @@ func (w *watch) room(c *server.Config, dir string) {
 	w.metrics.Lookup("disk_size_bytes", "How large that disk is.", nil, func(emit metrics.Emit) { emit(float64(w.disk.Load().size)) })
 	c.Checks = append(c.Checks, server.Check{Name: "disk", Code: "store_unavailable", Detail: "The disk of the data directory is full.",
 		Look: func(context.Context) error {
-			if free, _, ok := store.DiskSpace(dir); ok && free < diskLeft {
+			if free, _, err := store.DiskSpace(dir); err == nil && free < diskLeft {
 				return server.Plain("less than 64 MiB are left")
 			}
 			return nil
