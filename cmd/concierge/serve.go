@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/events-concierge/concierge/cmd/internal/tune"
 	"github.com/events-concierge/concierge/payments"
 	"github.com/events-concierge/concierge/server"
 	"github.com/events-concierge/concierge/server/host"
@@ -107,7 +108,7 @@ func (o *serveOptions) command() *cobra.Command {
 				return err
 			}
 			log = o.admin.keep(log)
-			if err := tuneMemory(cmd.Context()); err != nil {
+			if err := tune.Server(cmd.Context()); err != nil {
 				return err
 			}
 			o.started = cmd

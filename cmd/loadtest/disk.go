@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -50,7 +52,7 @@ func disk(ctx context.Context, dir string, d time.Duration) (perSecond float64, 
 // writers is how many bookings a Host's file takes by itself from so many
 // writers at a time, each told only when its booking is on the disk. A paid
 // booking is two changes, one after the other.
-func writers(ctx context.Context, dir string, d time.Duration, n int, book func(h *store.Host, i int) error) (perSecond float64, err error) {
+func writers(ctx context.Context, dir string, d time.Duration, n int, book func(*store.Host) error) (perSecond float64, err error) {
 	h, err := store.OpenHost(ctx, filepath.Join(dir, fmt.Sprintf("writers-%d.db", time.Now().UnixNano())), store.Options{})
 	if err != nil {
 		return 0, err
@@ -63,13 +65,13 @@ func writers(ctx context.Context, dir string, d time.Duration, n int, book func(
 		}
 	}
 	failed := make([]error, n)
-	var next, done atomic.Int64
+	var done atomic.Int64
 	start := time.Now()
 	var wg sync.WaitGroup
 	for w := range n {
 		wg.Go(func() {
 			for failed[w] == nil && time.Since(start) < d && ctx.Err() == nil {
-				failed[w] = book(h, int(next.Add(1)))
+				failed[w] = book(h)
 				done.Add(1)
 			}
 		})
@@ -79,28 +81,40 @@ func writers(ctx context.Context, dir string, d time.Duration, n int, book func(
 }
 
 // bookFree books at the event without a price.
-func bookFree(ctx context.Context) func(*store.Host, int) error {
-	return func(h *store.Host, i int) error {
-		_, err := h.BookFree(ctx, payments.Booking{RSVPID: fmt.Sprint("rsvp-", i), EventID: "free", Seats: 1, Name: "Ada"})
+func bookFree(ctx context.Context) func(*store.Host) error {
+	return func(h *store.Host) error {
+		id, err := payments.NewID("rsvp_", time.Now(), rand.Reader)
+		if err != nil {
+			return err
+		}
+		_, err = h.BookFree(ctx, payments.Booking{RSVPID: id, EventID: "free", Seats: 1, Name: "Ada"})
 		return err
 	}
 }
 
-// holdAndConfirm makes the two changes of a paid booking, and nothing else.
-func holdAndConfirm(ctx context.Context) func(*store.Host, int) error {
-	return func(h *store.Host, i int) error {
-		id := fmt.Sprint(i)
-		network, asset, _ := usdc()
-		p := payments.Payment{ID: "pay-" + id, RSVPID: "rsvp-" + id, Open: true, State: payments.Settling, X402Version: 2,
-			Network: network, Asset: asset, Amount: 50_000, Signature: make([]byte, 65),
-			ValidAfter: time.Now(), ValidBefore: time.Now().Add(time.Hour)}
-		for b := 0; b < 8; b++ { // a payer and a nonce that no other has
-			p.Payer[b], p.Nonce[b] = byte(i>>(8*b)), byte(i>>(8*b))
+// holdAndConfirm makes the two changes of a paid booking, and nothing else: of as
+// many bytes, and in as many places of the file, as the product makes them.
+func holdAndConfirm(ctx context.Context) func(*store.Host) error {
+	network, asset, _ := usdc()
+	return func(h *store.Host) error {
+		now := time.Now()
+		p := payments.Payment{Open: true, State: payments.Settling, X402Version: 2, Network: network, Asset: asset, Amount: 50_000,
+			Signature: make([]byte, 65), ValidAfter: now, ValidBefore: now.Add(time.Hour), CreatedAt: now, UpdatedAt: now}
+		for _, random := range [][]byte{p.Payer[:], p.Nonce[:], p.Signature} {
+			if _, err := io.ReadFull(rand.Reader, random); err != nil {
+				return err
+			}
+		}
+		var err, rsvpErr error
+		p.ID, err = payments.NewID("pay_", now, rand.Reader)
+		p.RSVPID, rsvpErr = payments.NewID("rsvp_", now, rand.Reader)
+		if err = errors.Join(err, rsvpErr); err != nil {
+			return err
 		}
 		if err := h.Hold(ctx, p, payments.Booking{RSVPID: p.RSVPID, EventID: "priced", Seats: 1, Name: "Ada"}); err != nil {
 			return err
 		}
-		_, err := h.Confirm(ctx, p.ID, payments.Settlement{Transaction: p.Nonce, Block: 1})
+		_, err = h.Confirm(ctx, p.ID, payments.Settlement{Transaction: p.Nonce, Block: 1})
 		return err
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/events-concierge/concierge/cmd/internal/tune"
 	"github.com/events-concierge/concierge/payments"
 	"github.com/events-concierge/concierge/payments/evm"
 	"github.com/events-concierge/concierge/payments/x402"
@@ -60,6 +61,9 @@ func (instant) Signed(context.Context, x402.Address, common.Hash, x402.Signature
 
 // serveInstant serves the product on a data directory, paid on an instant chain.
 func serveInstant(ctx context.Context, dir string) (err error) {
+	if err := tune.Server(ctx); err != nil {
+		return err
+	}
 	log := slog.New(slog.DiscardHandler)
 	hosts, err := host.Open(ctx, host.Config{Dir: dir, Network: network, Log: log, Payments: payment()})
 	if err != nil {
