@@ -49,28 +49,32 @@ func disk(ctx context.Context, dir string, d time.Duration) (perSecond float64, 
 	return float64(n) / time.Since(start).Seconds(), nil
 }
 
-// writers is how many bookings a Host's file takes by itself from so many
-// writers at a time, each told only when its booking is on the disk. A paid
-// booking is two changes, one after the other.
-func writers(ctx context.Context, dir string, d time.Duration, n int, book func(*store.Host) error) (perSecond float64, err error) {
-	h, err := store.OpenHost(ctx, filepath.Join(dir, fmt.Sprintf("writers-%d.db", time.Now().UnixNano())), store.Options{})
+// alone is a Host's file without a server.
+func alone(ctx context.Context, dir string) (*store.Host, error) {
+	h, err := store.OpenHost(ctx, filepath.Join(dir, fmt.Sprintf("alone-%d.db", time.Now().UnixNano())), store.Options{})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, h.Close()) }()
 	for _, e := range []store.Event{{ID: "free"}, {ID: "priced", Price: 50_000}} {
 		e.StartsAt = time.Now().Add(24 * time.Hour)
 		if _, err := h.CreateEvent(ctx, e); err != nil {
-			return 0, err
+			return nil, errors.Join(err, h.Close())
 		}
 	}
+	return h, nil
+}
+
+// writers is how many bookings a Host's file takes by itself from n writers at a
+// time, each told only when its booking is on the disk, while more reports that
+// there are more. A paid booking is two changes, one after the other.
+func writers(ctx context.Context, h *store.Host, n int, more func() bool, book func(*store.Host) error) (perSecond float64, err error) {
 	failed := make([]error, n)
 	var done atomic.Int64
 	start := time.Now()
 	var wg sync.WaitGroup
 	for w := range n {
 		wg.Go(func() {
-			for failed[w] == nil && time.Since(start) < d && ctx.Err() == nil {
+			for failed[w] == nil && ctx.Err() == nil && more() {
 				failed[w] = book(h)
 				done.Add(1)
 			}
