@@ -48,6 +48,24 @@ func BenchmarkFirstRead(b *testing.B) {
 	}
 }
 
+// A file that is closed, opened and written.
+func BenchmarkFirstWrite(b *testing.B) {
+	files := store.NewFiles(store.Options{})
+	b.Cleanup(func() { _ = files.Close() })
+	path := filepath.Join(b.TempDir(), "host.db")
+	h := files.Host(path)
+	if _, err := h.CreateEvent(b.Context(), store.Event{ID: "tea", StartsAt: time.Now().Add(time.Hour)}); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		must(b)(h.BookFree(b.Context(), booking("tea", n, 1)))
+		if err := files.Alone(b.Context(), path, func() error { return nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkHoldConfirm(b *testing.B) {
 	h := MustOpen(b)
 	h.event(b, "opera", priced(0))

@@ -189,9 +189,6 @@ func (f *file) move(ctx context.Context, c *sql.Conn) error {
 // keepLog has the log stay when the file is closed now: what the archive does
 // not have must not be in the file alone.
 func (f *file) keepLog(ctx context.Context) error {
-	if f.o.Archive == nil {
-		return nil
-	}
 	return f.each(func(c *sql.Conn) error {
 		if _, err := c.ExecContext(ctx, "PRAGMA journal_size_limit = -1"); err != nil {
 			return err

@@ -211,11 +211,12 @@ func dsn(path, vfs string) string {
 // refuse has the calls fail that wait for the file.
 func (f *file) refuse() { f.once.Do(func() { close(f.closing) }) }
 
-// close closes the file, which nobody uses any more, and moves what its log
-// holds into it: the last process that closes a file leaves no log.
+// close closes the file, which nobody uses any more. The last process that closes a
+// file leaves no log: SQLite moves what it holds into the file, and does not ask an
+// archive, so where there is one that has been done before.
 func (f *file) close(ctx context.Context) error {
 	var err error
-	if f.logged() {
+	if f.o.Archive != nil && f.logged() {
 		if err = f.checkpoint(ctx); err != nil {
 			err = errors.Join(err, f.keepLog(ctx))
 		}
