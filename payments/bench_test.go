@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/events-concierge/concierge/payments"
+	"github.com/events-concierge/concierge/payments/instant"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/server/testlog"
 )
@@ -33,7 +34,7 @@ func BenchmarkPay(b *testing.B) {
 		b.Run(fmt.Sprintf("parallel=%d", parallel), func(b *testing.B) {
 			w := newWorld(b)
 			p := w.start(b, func(c *payments.Config) {
-				c.Facilitator, c.Chain, c.Log = instant{}, instant{}, testlog.New()
+				c.Facilitator, c.Chain, c.Log = instant.Network{}, instant.Network{}, testlog.New()
 			})
 			p.event(b, "ada", "opera", 0)
 			orders, payment := make([]payments.Order, b.N), make([]x402.Payment, b.N)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/events-concierge/concierge/payments"
 	"github.com/events-concierge/concierge/payments/evm"
+	"github.com/events-concierge/concierge/payments/instant"
 	"github.com/events-concierge/concierge/payments/x402"
 	"github.com/events-concierge/concierge/store"
 )
@@ -26,7 +27,7 @@ const (
 // chain that shows them then. Some facilitators answer when it is done; of others
 // the connection is cut, and it is done all the same.
 type slowNetwork struct {
-	instant
+	instant.Network
 	cut     bool
 	settles atomic.Int32
 	start   sync.Once
@@ -41,7 +42,7 @@ func (n *slowNetwork) Settle(ctx context.Context, p x402.Payment, r x402.Require
 		return x402.SettleResponse{}, ctx.Err()
 	}
 	time.Sleep(slowness)
-	return n.instant.Settle(ctx, p, r)
+	return n.Network.Settle(ctx, p, r)
 }
 
 // Signed is asked of a smart wallet.
@@ -57,7 +58,7 @@ func (n *slowNetwork) Authorization(ctx context.Context, t evm.Transfer, since u
 	if n.settles.Load() > 0 && time.Since(n.begun) >= slowness {
 		return n.Await(ctx, common.Hash{1}, t, since)
 	}
-	return n.instant.Authorization(ctx, t, since)
+	return n.Network.Authorization(ctx, t, since)
 }
 
 // A settlement takes three minutes: whoever waits is told within 45 s that it is
