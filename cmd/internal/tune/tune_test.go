@@ -16,6 +16,23 @@ func TestLimitFor(t *testing.T) {
 	}
 }
 
+// There are more of Go's processors, once, however often it is asked.
+func TestProcs(t *testing.T) {
+	before := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(before)
+	for name, value := range map[string]string{"GOMAXPROCS": "", "GOGC": "400", "GOMEMLIMIT": "512MiB"} {
+		t.Setenv(name, value)
+	}
+	for range 2 {
+		if err := Server(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := runtime.GOMAXPROCS(0); got != before+syncing {
+		t.Errorf("%d, want %d and %d more", got, before, syncing)
+	}
+}
+
 // The limit grows with what is alive, and shrinks with it, without anybody asking.
 func TestFollowHeap(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
